@@ -1,0 +1,3 @@
+//! All commands of the repository: `cargo xtask <command>`.
+
+fn main() {}
