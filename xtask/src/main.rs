@@ -1,3 +1,69 @@
 //! All commands of the repository: `cargo xtask <command>`.
+//!
+//! It starts other programs and reads the working tree; it never links a crate of ours, so a broken crate cannot
+//! keep it from saying so, and the quickstart does not wait for more than it needs.
+//!
+//! - [`quickstart`]: build, start, run the main job, leave nothing behind.
+//! - [`test`]: every test, lint and format check of every language; [`house`] holds the rules of the repository itself.
+//! - [`bench`]: Thornback and a peer, in turn, on this machine.
+//! - [`generate`]: the checked-in generated code, made or compared.
+//! - [`fmt`]: format everything.
+//!
+//! Beneath them: [`repo`] (the working tree), [`run`] (programs), [`venv`] (Python environments under `target/`).
 
-fn main() {}
+mod bench;
+mod fmt;
+mod generate;
+mod house;
+mod quickstart;
+mod repo;
+mod run;
+mod test;
+mod venv;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "All commands of the Thornback repository",
+    disable_version_flag = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build what is needed, start a runtime, run the main job on real input, leave nothing running.
+    Quickstart(quickstart::Args),
+    /// Run all tests, lints and format checks of all languages.
+    Test(test::Args),
+    /// Run Thornback and a peer in turn on this machine and print ours, theirs, the ratio and the limit.
+    Bench(bench::Args),
+    /// Make the checked-in generated code again, or check that it is fresh.
+    Gen(generate::Args),
+    /// Format all code of all languages.
+    Fmt(fmt::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = repo::Repo::find().and_then(|repo| match cli.command {
+        Command::Quickstart(args) => quickstart::main(&repo, &args),
+        Command::Test(args) => test::main(&repo, &args),
+        Command::Bench(args) => bench::main(&repo, &args),
+        Command::Gen(args) => generate::main(&repo, &args),
+        Command::Fmt(args) => fmt::main(&repo, &args),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

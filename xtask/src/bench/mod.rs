@@ -1,0 +1,177 @@
+//! `cargo xtask bench`: Thornback and a peer on this machine, in turn, in one run.
+//!
+//! The programs are Python, in `bench/`, and the same for every system; this starts them (ours, the peer's, the limits,
+//! ours, the peer's, …), takes the median of the rounds and prints the table. Absolute figures say little on a shared
+//! machine; ratios taken in one run do.
+
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::repo::{Repo, Result};
+use crate::run::Program;
+use crate::test;
+use crate::venv::Venv;
+use table::Table;
+
+/// Arguments of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The system to measure beside Thornback.
+    #[arg(long, value_enum, default_value_t = Peer::Ray)]
+    against: Peer,
+    /// Only rows whose name contains this (may be given more than once). Slow rows run only when named.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Rounds; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
+    /// How many seconds one row is repeated for in one round.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Write the rows to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print the rows and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// A system that people use today.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Peer {
+    /// Ray, pinned, in an environment of its own.
+    Ray,
+    /// What Python brings along.
+    Multiprocessing,
+}
+
+/// The systems, as `bench/main.py` names them.
+const OURS: &str = "thornback";
+const RAY: &str = "ray";
+const MULTIPROCESSING: &str = "multiprocessing";
+const LIMITS: &str = "limits";
+
+const OUR_REQUIREMENTS: &str = "bench/requirements.txt";
+const RAY_REQUIREMENTS: &str = "bench/requirements-ray.txt";
+
+pub fn main(repo: &Repo, args: &Args) -> Result {
+    if !(args.seconds.is_finite() && args.seconds > 0.0) {
+        return Err("--seconds must be more than 0".to_owned());
+    }
+    let ours = our_venv(repo)?;
+    let mut table = Table::read(&list(repo, &ours)?)?;
+    table.keep(&args.only)?;
+    if args.list {
+        table.print_names();
+        return Ok(());
+    }
+    println!("building the server (release) and the environments …");
+    Program::cargo(repo.root())
+        .args(["build", "--release", "--locked", "--package", "thornback-server"])
+        .run()?;
+    let bench = Bench { repo, server: repo.target().join("release/thornback"), ours, seconds: args.seconds };
+    let (peer, peer_venv) = match args.against {
+        Peer::Ray => (RAY, Some(ray_venv(repo)?)),
+        // The same interpreter and the same numpy as ours.
+        Peer::Multiprocessing => (MULTIPROCESSING, None),
+    };
+    for round in 1..=args.rounds {
+        for noun in table.nouns() {
+            println!("round {round} of {}: {noun}", args.rounds);
+            bench.measure(OURS, &bench.ours, &noun, &mut table)?;
+            bench.measure(peer, peer_venv.as_ref().unwrap_or(&bench.ours), &noun, &mut table)?;
+        }
+        println!("round {round} of {}: limits", args.rounds);
+        bench.measure(LIMITS, &bench.ours, LIMITS, &mut table)?;
+    }
+    table.print(peer);
+    match &args.json {
+        Some(path) => table.write_json(path, peer),
+        None => Ok(()),
+    }
+}
+
+/// Runs every bench program for a moment, on the server of the debug build. It looks at no figure: a program that cannot
+/// finish is what fails.
+pub fn smoke(repo: &Repo) -> Result {
+    let bench = Bench { repo, server: test::server_binary(repo)?, ours: our_venv(repo)?, seconds: 0.05 };
+    let mut table = Table::read(&list(repo, &bench.ours)?)?;
+    table.keep(&[])?;
+    for noun in table.nouns() {
+        for system in [OURS, MULTIPROCESSING] {
+            println!("{system}: {noun}");
+            bench.measure(system, &bench.ours, &noun, &mut table)?;
+        }
+    }
+    bench.measure(LIMITS, &bench.ours, LIMITS, &mut table)?;
+    let lacking = table.lacking(OURS);
+    if lacking.is_empty() { Ok(()) } else { Err(format!("no figure came for: {}", lacking.join("; "))) }
+}
+
+/// What one row of a bench program may take before it is given up, beside the time that it is asked to run.
+const GRACE: Duration = Duration::from_secs(120);
+
+struct Bench<'a> {
+    repo: &'a Repo,
+    server: PathBuf,
+    ours: Venv,
+    seconds: f64,
+}
+
+impl Bench<'_> {
+    /// Runs the rows of one noun on one system and records what came. A row that fails is reported and leaves a gap in
+    /// the table; the others count all the same.
+    fn measure(&self, system: &str, venv: &Venv, noun: &str, table: &mut Table) -> Result {
+        let rows = table.rows_of(noun);
+        let mut program = venv
+            .program("python", self.repo.root())
+            .args(["bench/main.py", "--system", system, "--noun", noun])
+            .args(["--seconds", &self.seconds.to_string(), "--grace", &GRACE.as_secs().to_string()])
+            .env("THORNBACK_BINARY", &self.server)
+            // Ray asks the network otherwise.
+            .env("RAY_USAGE_STATS_ENABLED", "0");
+        if system != LIMITS {
+            program = program.args(rows.iter().flat_map(|row| ["--row", row.as_str()]));
+        }
+        // Each figure counts as soon as it is said: a program that dies at its fifth row has measured four.
+        let outcome = program.each_line(|line| {
+            let Ok(said) = serde_json::from_str::<Value>(line) else {
+                println!("  {line}");
+                return;
+            };
+            let name = said["row"].as_str().unwrap_or_default();
+            match (said["value"].as_f64(), said["error"].as_str()) {
+                (Some(value), _) => table.record(system, name, value),
+                (None, Some(error)) => println!("  {system}: {name}: {error}"),
+                (None, None) => {}
+            }
+        });
+        if let Err(why) = outcome {
+            println!("  {system}: {noun}: {why}");
+        }
+        Ok(())
+    }
+}
+
+fn list(repo: &Repo, venv: &Venv) -> Result<String> {
+    venv.program("python", repo.root()).args(["bench/main.py", "--list"]).capture()
+}
+
+fn our_venv(repo: &Repo) -> Result<Venv> {
+    let wanted = ["--editable", "sdks/python[numpy]", "--requirement", OUR_REQUIREMENTS].map(str::to_owned);
+    Venv::ready(
+        repo,
+        "bench-venv",
+        &wanted,
+        &[repo.path("sdks/python/pyproject.toml"), repo.path(OUR_REQUIREMENTS)],
+    )
+}
+
+fn ray_venv(repo: &Repo) -> Result<Venv> {
+    let wanted = ["--requirement", RAY_REQUIREMENTS].map(str::to_owned);
+    Venv::ready(repo, "bench-venv-ray", &wanted, &[repo.path(RAY_REQUIREMENTS)])
+}

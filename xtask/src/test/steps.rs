@@ -1,0 +1,119 @@
+//! The steps of `cargo xtask test`, in the order in which they run: what is cheap and often wrong comes first.
+
+use std::path::PathBuf;
+
+use super::report::Tally;
+use crate::repo::{Repo, Result};
+use crate::run::Program;
+use crate::venv::Venv;
+use crate::{bench, fmt, generate, house};
+
+/// One step.
+pub struct Step {
+    /// What `--only` takes.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Does it. What it prints goes to the terminal; the error is the one line for the table.
+    pub run: fn(&Repo, &mut Tally) -> Result,
+}
+
+/// Every step.
+pub const ALL: &[Step] = &[
+    Step { name: "rustfmt", about: "Rust is formatted", run: |repo, _| fmt::rust(repo, true) },
+    Step { name: "house", about: "the rules of the repository itself", run: house_rules },
+    Step { name: "generated", about: "generated code is fresh", run: |repo, _| generate::check(repo) },
+    Step { name: "ruff-format", about: "Python is formatted", run: |repo, _| fmt::python(repo, true) },
+    Step { name: "ruff", about: "Python lints", run: ruff },
+    Step { name: "mypy", about: "Python types, strictly", run: mypy },
+    Step { name: "clippy", about: "Rust lints, warnings refused", run: clippy },
+    Step { name: "rust", about: "Rust tests of the whole workspace", run: rust },
+    Step { name: "rustdoc", about: "Rust documentation builds without warnings", run: rustdoc },
+    Step { name: "python", about: "Python tests, against the server just built", run: python },
+    Step {
+        name: "bench",
+        about: "every bench program runs, one short round",
+        run: |repo, _| bench::smoke(repo),
+    },
+];
+
+fn house_rules(repo: &Repo, tally: &mut Tally) -> Result {
+    (tally.passed, tally.failed) = house::check(repo)?;
+    if tally.failed == 0 { Ok(()) } else { Err(format!("{} rules are broken", tally.failed)) }
+}
+
+fn clippy(repo: &Repo, _: &mut Tally) -> Result {
+    Program::cargo(repo.root())
+        .args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--locked",
+            "--quiet",
+            "--",
+            "-D",
+            "warnings",
+        ])
+        .run()
+}
+
+fn rust(repo: &Repo, tally: &mut Tally) -> Result {
+    // Tests that start a server want it as a program, and cargo builds another package's binary only when asked.
+    let server = server_binary(repo)?;
+    // `--no-fail-fast`: one failing test binary must not hide the next.
+    Program::cargo(repo.root())
+        .args(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"])
+        .env("THORNBACK_BINARY", server)
+        .watch(|line| tally.see_libtest(line))
+}
+
+fn rustdoc(repo: &Repo, _: &mut Tally) -> Result {
+    Program::cargo(repo.root())
+        .args(["doc", "--workspace", "--no-deps", "--all-features", "--locked", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()
+}
+
+fn ruff(repo: &Repo, _: &mut Tally) -> Result {
+    let venv = python_tools(repo)?;
+    venv.program("ruff", repo.root()).args(["check", "--quiet"]).args(python_sources(repo)).run()
+}
+
+fn mypy(repo: &Repo, _: &mut Tally) -> Result {
+    // In the SDK's folder, where its configuration is: which modules, how strict, which Python.
+    let venv = python_tools(repo)?;
+    venv.program("mypy", &repo.path("sdks/python")).run()
+}
+
+fn python(repo: &Repo, tally: &mut Tally) -> Result {
+    let venv = python_tools(repo)?;
+    let server = server_binary(repo)?;
+    venv.program("python", &repo.path("sdks/python"))
+        .args(["-m", "pytest", "-q", "--durations=10", "-p", "no:cacheprovider"])
+        .env("THORNBACK_BINARY", server)
+        .watch(|line| tally.see_pytest(line))
+}
+
+/// The environment in which Python is linted and tested: the SDK, as it lies in the tree, and its development tools.
+pub fn python_tools(repo: &Repo) -> Result<Venv> {
+    let wanted = ["--editable", "sdks/python[dev,grpc,numpy]"].map(str::to_owned);
+    Venv::ready(repo, "venv-test", &wanted, &[repo.path("sdks/python/pyproject.toml")])
+}
+
+/// Folders with Python of ours.
+pub fn python_sources(repo: &Repo) -> Vec<PathBuf> {
+    ["sdks/python", "bench", "examples"]
+        .map(|folder| repo.path(folder))
+        .into_iter()
+        .filter(|dir| dir.is_dir())
+        .collect()
+}
+
+/// Builds the server for tests and says where it is.
+pub fn server_binary(repo: &Repo) -> Result<PathBuf> {
+    Program::cargo(repo.root())
+        .args(["build", "--quiet", "--locked", "--package", "thornback-server"])
+        .run()?;
+    Ok(repo.target().join("debug/thornback"))
+}
