@@ -1,16 +1,29 @@
 //! Bytes to messages and back. This crate never opens a socket, reads a clock or decides anything.
 //!
 //! - [`v1`]: the messages of protocol version 1, generated from `protocol/proto`.
+//! - [`framing`]: frames on a stream of bytes.
+//! - [`convert`]: between messages and the words of `thornback-types`.
+//! - [`object`]: the header of an object in shared memory.
 //! - [`grpc`] (feature `grpc`): the generated clients and servers of the gRPC carrier.
 //!
 //! Decoding from [`bytes::Bytes`] copies no payload: values, buffers and ids are slices of the frame that they came in.
 
-#![forbid(unsafe_code)]
+pub mod convert;
+pub mod framing;
+#[cfg(feature = "grpc")]
+pub mod grpc;
+pub mod object;
+
+pub use prost::{DecodeError, Message};
 
 #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all)]
 #[rustfmt::skip]
 #[path = "gen/messages.rs"]
 pub mod v1;
 
-#[cfg(feature = "grpc")]
-pub mod grpc;
+// Reading in place is pointer work; flatc writes it, and a verifier runs before any of it.
+#[allow(missing_docs, unsafe_code, unreachable_pub, dead_code, unused, clippy::all, clippy::pedantic, rustdoc::all)]
+#[allow(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+#[rustfmt::skip]
+#[path = "gen/object_header.rs"]
+mod object_header;
