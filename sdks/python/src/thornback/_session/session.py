@@ -1,0 +1,484 @@
+"""One conversation with a node: order, acknowledgement, credit, resumption, and who reads the socket.
+
+There is no reader thread. **The thread that waits reads**: it becomes the leader, receives a frame, handles everything in it, and
+looks whether what it waits for is there. Other threads that wait at the same time are followers, told after each frame. So the
+answer of a call arrives in the thread that wants it, without a switch between threads under the interpreter's lock. While nobody
+waits, the keeper (:mod:`.keeper`) reads now and then.
+
+Operations are posted to a queue and sent together: when somebody starts to wait, when enough have come together, or by the keeper
+within about a millisecond.
+
+A connection that is lost, or whose state an exception (Ctrl-C) left unknown, is opened again and the session resumed: what the
+node has not acknowledged is sent again, and what it sends again is recognised by its number.
+
+This module handles operations only through the table of handlers that it is given; it never decodes a value.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from thornback import _errors
+from thornback._gen import session_pb2
+from thornback._session import frames
+from thornback._session.carrier import Carrier, CarrierLostError
+from thornback._session.keeper import Keeper
+
+_BATCH_OPS: Final = 128
+_BATCH_OP_BYTES: Final = 16 * 1024
+"""An operation that is at least this long is worth a system call of its own."""
+_FRAME_BYTES_AIM: Final = 256 * 1024
+"""Frames are cut here, though they may be longer: a receiver can begin with the first while the next is on its way."""
+_FRAME_HEAD_BYTES: Final = 32
+"""More than the numbers before the operations take."""
+_WINDOW_BYTES: Final = 16 * 1024 * 1024
+_HELLO_TIMEOUT_S: Final = 30.0
+
+_log = logging.getLogger("thornback")
+
+Handler = Callable[[Any], None]
+
+
+class Session:
+    """A driver's or worker's conversation with its node."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Carrier],
+        hello: session_pb2.Hello,
+        handlers: Mapping[str, Handler],
+        *,
+        before_send: Callable[[], None] = lambda: None,
+        on_close: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
+        """Connects and says hello.
+
+        `handlers` has a function for each field of `ServerOp` that may arrive; they run in whatever thread reads and must not wait.
+        `before_send` may post what has gathered up before a frame is made. `on_close` is told once why the session ended.
+
+        Raises the failure with which the node refuses, or `ConnectionLostError`.
+        """
+        self._connect = connect
+        self._hello = hello
+        self._hello.version_min = self._hello.version_max = 1
+        self._hello.window_bytes = _WINDOW_BYTES
+        self._before_send = before_send
+        self._on_close = on_close
+        self._handlers: dict[str, Handler] = {
+            **handlers,
+            "credit": self._handle_credit,
+            "ping": self._handle_ping,
+            "pong": lambda op: None,
+            "goodbye": self._handle_goodbye,
+        }
+
+        # Appended to from any thread without a lock, emptied only under `_send_lock`.
+        self._ops: deque[bytes] = deque()
+        # The same for what travels in frames without a number.
+        self._uncounted: deque[bytes] = deque()
+        self._send_lock = threading.Lock()
+        self._seq_out = 0
+        self._unacknowledged: deque[tuple[int, bytes]] = deque()
+        # Bytes that the node lets us send: granted by the reading thread alone, spent under `_send_lock` alone.
+        self._granted = 0
+        self._spent = 0
+
+        self._read_lock = threading.Lock()
+        self._leader = 0
+        self._seq_in = 0
+        self._taken_bytes = 0
+        self._changed = threading.Condition(threading.Lock())
+        self._followers = 0
+
+        self._broken = False
+        self._closed: BaseException | None = None
+        self._carrier = connect()
+        try:
+            self.welcome = self._say_hello(self._carrier)
+        except BaseException:
+            self._carrier.close()
+            raise
+        self._granted = self.welcome.limits.window_bytes
+        self._keeper = Keeper(self)
+        self._keeper.start()
+
+    # ------------------------------------------------------------------------------------------------------------------------ sending
+
+    def post(self, op: bytes) -> None:
+        """Queues an operation; it is sent soon, after those posted before it."""
+        ops = self._ops
+        ops.append(op)
+        if len(ops) >= _BATCH_OPS or len(op) >= _BATCH_OP_BYTES:
+            self.flush()
+        elif self._keeper.asleep:
+            self._keeper.wake()
+
+    def post_quietly(self, op: bytes) -> None:
+        """Queues an operation that may wait for the next reason to send. Never sends by itself, so it is safe inside a handler."""
+        self._ops.append(op)
+
+    def flush(self, block: bool = True) -> None:
+        """Sends what is posted. With `block`, waits for credit if the node has not given enough; else leaves the rest queued."""
+        while True:
+            with self._send_lock:
+                sent = self._send_ready()
+            if sent or not block or self._closed is not None:
+                return
+            if self._leader == threading.get_ident():
+                # A handler must not wait; what is left goes out once it has returned.
+                return
+            granted = self._granted
+            self.wait(lambda granted=granted: self._granted > granted)  # type: ignore[misc]
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is posted and not sent."""
+        return bool(self._ops or self._uncounted)
+
+    def _send_ready(self) -> bool:
+        """Sends frames until nothing is left (True) or credit is short (False)."""
+        if self._broken or self._closed is not None:
+            # Whoever reads resumes the session and sends what has been queued.
+            return True
+        self._before_send()
+        ops = self._ops
+        while True:
+            control = b""
+            while self._uncounted:
+                control += self._uncounted.popleft()
+            if not ops:
+                return not control or self._send(False, control)
+            taken: list[bytes] = []
+            try:
+                credit = self._granted - self._spent - _FRAME_HEAD_BYTES
+                size = len(control)
+                while ops:
+                    size += len(ops[0])
+                    if size > credit or (taken and size > _FRAME_BYTES_AIM):
+                        break
+                    taken.append(ops.popleft())
+                if not taken:
+                    if control:
+                        self._send(False, control)
+                    return False
+                body = control + b"".join(taken)
+            except BaseException:
+                # A signal handler's exception (Ctrl-C) must not lose operations.
+                ops.extendleft(reversed(taken))
+                raise
+            if not self._send(True, body):
+                return True
+
+    def _send(self, counted: bool, ops: bytes) -> bool:
+        """Sends one frame. False if the connection is gone; the frame then waits for the session to be resumed."""
+        seq = 0
+        if counted:
+            seq = self._seq_out = self._seq_out + 1
+        body = frames.frame(seq, self._seq_in, ops)
+        if counted:
+            self._unacknowledged.append((seq, body))
+            self._spent += len(body)
+        sent = False
+        try:
+            self._carrier.send(body)
+            sent = True
+        except CarrierLostError:
+            pass
+        finally:
+            # Also when an exception of a signal handler cut the frame short.
+            if not sent:
+                self._broken = True
+                self._keeper.wake()
+        return sent
+
+    # ------------------------------------------------------------------------------------------------------------------------ waiting
+
+    def wait(self, ready: Callable[[], bool], deadline: float | None = None) -> bool:
+        """Sends what is posted and waits until `ready()`, or until `deadline` (`time.monotonic`); False if that passed.
+
+        Raises `ConnectionLostError` when the session ends.
+        """
+        self.flush(block=False)
+        me = threading.get_ident()
+        while not ready():
+            if self._closed is not None:
+                raise _errors.reraise(self._closed)
+            if self._leader == me or self._read_lock.acquire(blocking=False):
+                nested = self._leader == me
+                self._leader = me
+                try:
+                    while not ready():
+                        timeout = None
+                        if deadline is not None:
+                            timeout = deadline - time.monotonic()
+                            if timeout <= 0:
+                                return False
+                        self._read(timeout)
+                        if self._ops or self._uncounted:
+                            self.flush(block=False)
+                        if self._closed is not None:
+                            break
+                finally:
+                    if not nested:
+                        self._stop_leading()
+            elif not self._follow(ready, deadline):
+                return False
+        return True
+
+    def _follow(self, ready: Callable[[], bool], deadline: float | None) -> bool:
+        """Waits for the leader to handle a frame or to leave. False if the deadline passed."""
+        timeout = None
+        if deadline is not None:
+            timeout = deadline - time.monotonic()
+            if timeout <= 0:
+                return False
+        with self._changed:
+            self._followers += 1
+            try:
+                if not ready() and self._read_lock.locked():
+                    self._changed.wait(timeout)
+            finally:
+                self._followers -= 1
+        return True
+
+    def _stop_leading(self) -> None:
+        self._leader = 0
+        self._read_lock.release()
+        # A follower counts itself before it looks at the lock, so it sees the lock free or is told here.
+        self.notify()
+        if self._keeper.asleep:
+            self._keeper.wake()
+
+    def notify(self) -> None:
+        """Has every waiting thread look again."""
+        if self._followers:
+            with self._changed:
+                self._changed.notify_all()
+
+    def poll(self) -> bool:
+        """Handles what has arrived, without waiting. False if another thread reads."""
+        if self._leader == threading.get_ident():
+            self._read(0)
+            return True
+        if not self._read_lock.acquire(blocking=False):
+            return False
+        self._leader = threading.get_ident()
+        try:
+            self._read(0)
+        finally:
+            self._leader = 0
+            self._read_lock.release()
+            self.notify()
+        return True
+
+    def lead(self) -> None:
+        """Makes this thread the only one that reads, until it calls `wait` no more (an event loop that watches `fileno`)."""
+        while not self._read_lock.acquire(timeout=0.1):
+            pass
+        self._leader = threading.get_ident()
+
+    @property
+    def led(self) -> bool:
+        """Whether some thread reads, or has promised to."""
+        return self._read_lock.locked()
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Changes whenever something was sent or received."""
+        return self._seq_out, self._seq_in
+
+    @property
+    def keeper(self) -> Keeper:
+        """The thread that reads and sends while nobody else does."""
+        return self._keeper
+
+    def fileno(self) -> int:
+        """The descriptor to watch for readability; changes when the session is resumed."""
+        return self._carrier.fileno()
+
+    # ------------------------------------------------------------------------------------------------------------------------ reading
+
+    def _read(self, timeout: float | None) -> None:
+        """Receives and handles. Only the leader calls it."""
+        if self._broken:
+            self._resume()
+            return
+        carrier = self._carrier
+        try:
+            carrier.fill(timeout)
+        except CarrierLostError:
+            self._broken = True
+            self._resume()
+            return
+        finally:
+            if carrier.torn:
+                self._broken = True
+        waiting = carrier.frames
+        while waiting:
+            whole = False
+            try:
+                self._take(waiting[0])
+                waiting.popleft()
+                whole = True
+            finally:
+                # An exception in the middle of a frame (Ctrl-C): the node will send the frame again.
+                if not whole:
+                    self._broken = True
+        if self._followers:
+            self.notify()
+
+    def _take(self, body: bytes) -> None:
+        """Handles one frame."""
+        try:
+            frame = session_pb2.ServerFrame.FromString(body)
+        except Exception:
+            self._end(_errors.ConnectionLostError("the node sent a frame that is not protobuf; both sides must be of compatible versions"))
+            return
+        seq = frame.seq
+        if seq:
+            if seq <= self._seq_in:
+                return
+            if seq != self._seq_in + 1:
+                self._end(_errors.ConnectionLostError(f"frame {seq} of the node came after frame {self._seq_in}"))
+                return
+        handlers = self._handlers
+        for op in frame.ops:
+            name = op.WhichOneof("op")
+            if name is None:
+                continue  # An operation of a later version; `Hello` agreed on none that must be understood.
+            handler = handlers.get(name)
+            if handler is not None:
+                try:
+                    handler(getattr(op, name))
+                except Exception:
+                    _log.exception("the answer %r of the node could not be handled", name)
+        if seq:
+            self._seq_in = seq
+            self._taken_bytes += len(body)
+            if self._taken_bytes >= _WINDOW_BYTES // 4:
+                self._uncounted.append(frames.CREDIT(session_pb2.Credit(bytes=self._taken_bytes).SerializeToString()))
+                self._taken_bytes = 0
+        ack = frame.ack
+        unacknowledged = self._unacknowledged
+        while unacknowledged and unacknowledged[0][0] <= ack:
+            unacknowledged.popleft()
+
+    def _handle_credit(self, credit: session_pb2.Credit) -> None:
+        self._granted += credit.bytes
+
+    def _handle_ping(self, ping: session_pb2.Ping) -> None:
+        self._uncounted.append(frames.PONG(session_pb2.Pong(nonce=ping.nonce).SerializeToString()))
+
+    def _handle_goodbye(self, goodbye: session_pb2.Goodbye) -> None:
+        if goodbye.HasField("failure"):
+            self._end(_errors.from_failure(goodbye.failure))
+        else:
+            self._end(_errors.ConnectionLostError("the node ended the session"))
+
+    # ---------------------------------------------------------------------------------------------------------- beginning and ending
+
+    def _say_hello(self, carrier: Carrier) -> session_pb2.Welcome:
+        carrier.send(frames.frame(0, 0, frames.HELLO(self._hello.SerializeToString())))
+        deadline = time.monotonic() + _HELLO_TIMEOUT_S
+        while not carrier.frames:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise _errors.ConnectionLostError("the node did not answer the hello; is something else listening at its address?")
+            try:
+                carrier.fill(left)
+            except CarrierLostError as error:
+                raise _errors.ConnectionLostError(f"{error} before it answered the hello") from None
+        frame = session_pb2.ServerFrame.FromString(carrier.frames[0])
+        first = frame.ops[0].WhichOneof("op") if frame.ops else None
+        if first == "goodbye":
+            raise _errors.from_failure(frame.ops[0].goodbye.failure)
+        if first != "welcome":
+            raise _errors.ConnectionLostError("the node did not begin with a welcome; is something else listening at its address?")
+        welcome = session_pb2.Welcome()
+        welcome.CopyFrom(frame.ops[0].welcome)
+        # The rest of the frame is the session's.
+        del frame.ops[0]
+        carrier.frames[0] = frame.SerializeToString()
+        return welcome
+
+    def _resume(self) -> None:
+        """Opens the connection again and goes on where it broke. Ends the session if that fails."""
+        if self._closed is not None:
+            return
+        self._carrier.close()
+        hello = self._hello
+        hello.resume.session = self.welcome.session
+        hello.resume.secret = self.welcome.secret
+        hello.resume.ack = self._seq_in
+        deadline = time.monotonic() + self.welcome.limits.grace_ms / 1000
+        pause = 0.005
+        while True:
+            try:
+                carrier = self._connect()
+                try:
+                    welcome = self._say_hello(carrier)
+                except BaseException:
+                    carrier.close()
+                    raise
+                break
+            except (OSError, CarrierLostError, _errors.ConnectionLostError) as error:
+                refused = isinstance(error, (FileNotFoundError, ConnectionRefusedError)) and carrier_is_local(self._carrier)
+                if refused or time.monotonic() + pause > deadline:
+                    self._end(_errors.ConnectionLostError(f"the connection to the node was lost and could not be resumed: {error}"))
+                    return
+                time.sleep(pause)
+                pause = min(pause * 2, 0.5)
+            except _errors.ThornbackError as error:
+                self._end(error)
+                return
+        if not welcome.resumed:
+            carrier.close()
+            self._end(_errors.ConnectionLostError("the connection to the node was lost and the node no longer knows the session"))
+            return
+        with self._send_lock:
+            while self._unacknowledged and self._unacknowledged[0][0] <= welcome.ack:
+                self._unacknowledged.popleft()
+            self._carrier = carrier
+            self._broken = False
+            try:
+                for _seq, body in self._unacknowledged:
+                    carrier.send(body)
+            except CarrierLostError:
+                self._broken = True
+
+    def _end(self, error: BaseException) -> None:
+        if self._closed is None:
+            self._closed = error
+            self._carrier.close()
+            self._on_close(error)
+            with self._changed:
+                self._changed.notify_all()
+            self._keeper.wake()
+
+    @property
+    def closed(self) -> BaseException | None:
+        """Why the session is over, once it is."""
+        return self._closed
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Says goodbye and ends."""
+        if self._closed is None:
+            try:
+                self.flush(block=False)
+                with self._send_lock:
+                    if not self._broken:
+                        self._carrier.send(frames.frame(0, self._seq_in, frames.GOODBYE(b"")))
+            except (CarrierLostError, _errors.ThornbackError):
+                pass
+            self._end(error or _errors.ConnectionLostError("the session was closed by this program"))
+        self._keeper.stop()
+
+
+def carrier_is_local(carrier: Carrier) -> bool:
+    """On one machine, a refused connection means that the node is gone; elsewhere it may mean a network that comes back."""
+    return carrier.shared_memory

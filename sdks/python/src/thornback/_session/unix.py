@@ -1,0 +1,116 @@
+"""Frames over a Unix socket: a 4-byte big-endian length, then the frame. Descriptors of arenas come beside them."""
+
+from __future__ import annotations
+
+import array
+import os
+import select
+import socket
+from collections import deque
+from math import ceil
+
+from thornback._session.carrier import CarrierLostError
+
+_BUFFER_BYTES = 256 * 1024
+_ANCILLARY_BYTES = socket.CMSG_SPACE(16 * array.array("i").itemsize)
+
+
+class UnixCarrier:
+    """A connected Unix stream socket."""
+
+    shared_memory = True
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.frames: deque[bytes] = deque()
+        self.descriptors: deque[int] = deque()
+        self.torn = False
+        self.frame_bytes_max = 64 * 1024 * 1024
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+        self._buffer = bytearray(_BUFFER_BYTES)
+        self._view = memoryview(self._buffer)
+        self._partial = bytearray()
+        # See `fill`.
+        self._received: deque[tuple[int, list[tuple[int, int, bytes]], int, object]] = deque()
+
+    @classmethod
+    def connect(cls, path: str) -> UnixCarrier:
+        """Connects to the socket at a path. Raises `OSError`."""
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return cls(sock)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def fill(self, timeout: float | None) -> None:
+        flags = 0
+        if timeout is not None:
+            if timeout > 0:
+                # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
+                self._poll.poll(ceil(timeout * 1000))
+            flags = socket.MSG_DONTWAIT
+        if not self._received:
+            try:
+                # A handler of a signal (Ctrl-C) runs between byte code instructions and may raise there. `extend` and `map` make
+                # receiving and keeping one instruction: either nothing was taken from the socket, or it is in `_received`.
+                self._received.extend(
+                    map(self._sock.recvmsg_into, ((self._view,),), (_ANCILLARY_BYTES,), (flags | socket.MSG_CMSG_CLOEXEC,))
+                )
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise CarrierLostError(f"the connection to the node failed: {error}") from None
+        self.torn = True
+        size, ancillary, _flags, _address = self._received[0]
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                self.descriptors.extend(numbers)
+        if size == 0:
+            raise CarrierLostError("the node closed the connection")
+        self._cut(size)
+        self._received.clear()
+        self.torn = False
+
+    def _cut(self, size: int) -> None:
+        """Takes whole frames out of what was received; keeps the rest."""
+        if self._partial:
+            self._partial += self._view[:size]
+            data: bytearray | memoryview = self._partial
+            size = len(data)
+        else:
+            data = self._view
+        start = 0
+        while size - start >= 4:
+            length = int.from_bytes(data[start : start + 4], "big")
+            if length > self.frame_bytes_max:
+                raise CarrierLostError(f"the node announced a frame of {length} bytes, which is over the limit")
+            end = start + 4 + length
+            if end > size:
+                break
+            self.frames.append(bytes(data[start + 4 : end]))
+            start = end
+        if start or data is self._view:
+            self._partial = bytearray(data[start:size])
+
+    def send(self, body: bytes) -> None:
+        try:
+            self._sock.sendall(len(body).to_bytes(4, "big") + body)
+        except OSError as error:
+            raise CarrierLostError(f"the connection to the node failed: {error}") from None
+
+    def close(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._sock.close()
+        while self.descriptors:
+            os.close(self.descriptors.popleft())
