@@ -882,7 +882,8 @@ pub struct Log {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientFrame {
-    /// 1, 2, 3, … for frames that count; 0 for frames with only hello, credit, ping, pong or nothing (an acknowledgement), which are never replayed.
+    /// 1, 2, 3, … for counted frames. 0 for uncounted ones, which are never replayed: they hold only Hello, Welcome, Credit, Ping, Pong, Goodbye or
+    /// nothing (an acknowledgement). A counted frame holds none of these, except that Goodbye may be its last operation.
     #[prost(uint64, tag = "1")]
     pub seq: u64,
     /// The highest `seq` taken from the peer so far.
@@ -1028,7 +1029,7 @@ pub mod server_op {
         Notice(::prost::alloc::boxed::Box<super::Notice>),
     }
 }
-/// The first operation of the first frame of a connection.
+/// The first operation of the first frame of a connection, alone in that frame (`seq` 0). The client sends nothing more before `Welcome`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Hello {
     /// Versions that the client speaks, both ends included. This is version 1.
@@ -1054,7 +1055,7 @@ pub struct Hello {
     /// Set to go on with a session whose connection was lost.
     #[prost(message, optional, tag = "9")]
     pub resume: ::core::option::Option<ResumeSession>,
-    /// Bytes of counted frames that the client is ready to take before it sends `Credit`.
+    /// Bytes of counted frames that the client is ready to take before it sends `Credit`. 0 for the default, 4 MiB.
     #[prost(uint64, tag = "10")]
     pub window_bytes: u64,
     /// Drivers.
@@ -1124,6 +1125,7 @@ pub struct Limits {
     /// Bytes of counted frames that the client may have sent and not got credit back for.
     #[prost(uint64, tag = "3")]
     pub window_bytes: u64,
+    /// A side that hears nothing for so long sends Ping, and gives the connection up after three times as long. 0: neither does.
     #[prost(uint64, tag = "4")]
     pub heartbeat_ms: u64,
     /// How long the session outlives its connection.
@@ -1132,7 +1134,8 @@ pub struct Limits {
     #[prost(uint64, tag = "6")]
     pub object_bytes: u64,
 }
-/// Lets the peer send so many more bytes of counted frames (frame bodies, without the length prefix).
+/// Lets the peer send so many more bytes of counted frames (frame bodies, without the length prefix). A side may send a counted frame while
+/// it has any credit left, even one that overdraws it. Windows begin anew with each connection, and replayed frames count again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Credit {
     #[prost(uint64, tag = "1")]

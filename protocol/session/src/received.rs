@@ -1,0 +1,76 @@
+//! The operations of a frame that came.
+
+use thornback_wire::v1::{self, client_op, server_op};
+
+/// Where an operation stood: what `Refused` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The frame's number.
+    pub seq: u64,
+    /// The operation's place in it, from 0.
+    pub index: u32,
+}
+
+/// An element of a frame: an operation, or nothing if this version does not know it.
+pub trait Slot {
+    /// The operation.
+    type Op;
+
+    /// The operation, if it is known.
+    fn open(self) -> Option<Self::Op>;
+}
+
+impl Slot for v1::ClientOp {
+    type Op = client_op::Op;
+
+    fn open(self) -> Option<client_op::Op> {
+        self.op
+    }
+}
+
+impl Slot for v1::ServerOp {
+    type Op = server_op::Op;
+
+    fn open(self) -> Option<server_op::Op> {
+        self.op
+    }
+}
+
+/// The operations of one frame, in order, each with its position. It borrows nothing, so answers may be sent while it is read.
+#[derive(Debug)]
+#[must_use = "operations that are not read are lost: the frame counts as taken"]
+pub struct Received<S> {
+    seq: u64,
+    next: u32,
+    slots: std::vec::IntoIter<S>,
+}
+
+impl<S> Received<S> {
+    pub(crate) fn new(seq: u64, slots: Vec<S>) -> Self {
+        Self { seq, next: 0, slots: slots.into_iter() }
+    }
+
+    pub(crate) fn nothing() -> Self {
+        Self::new(0, Vec::new())
+    }
+}
+
+impl<S: Slot> Iterator for Received<S> {
+    type Item = (Position, S::Op);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let op = self.slots.next()?.open();
+            let position = Position { seq: self.seq, index: self.next };
+            self.next += 1;
+            if let Some(op) = op {
+                return Some((position, op));
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, self.slots.size_hint().1)
+    }
+}
