@@ -2,7 +2,8 @@
 
     python examples/digits_search.py
 
-The images are scikit-learn's digits: 1,797 scans of 8 x 8 pixels, real handwriting, inside the package. The program shows what Thornback is for:
+The images are scikit-learn's digits: 1,797 scans of 8 x 8 pixels, real handwriting, inside the package. The program shows what
+Thornback is for:
 
 1. a data set put once and read in place by every task;
 2. dozens of model fits as tasks, with an actor that keeps the leaderboard;

@@ -88,10 +88,8 @@ fn walk(root: &Path, relative: &Path, found: &mut Vec<String>) -> Result {
         let name = entry.file_name();
         let path = relative.join(&name);
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if !PRODUCTS.iter().any(|product| name == *product) {
-                    walk(root, &path, found)?;
-                }
+            Ok(kind) if kind.is_dir() && !PRODUCTS.iter().any(|product| name == *product) => {
+                walk(root, &path, found)?;
             }
             Ok(kind) if kind.is_file() => found.push(path.to_string_lossy().into_owned()),
             _ => {}

@@ -47,11 +47,10 @@ pub fn check(repo: &Repo) -> Result<Vec<Complaint>> {
     }
     for file in &files {
         let page = file.strip_prefix("protocol/errors/").and_then(|file| file.strip_suffix(".md"));
-        if let Some(name) = page.filter(|name| *name != "README") {
-            if !codes.iter().any(|code| code.name == name) {
-                complaints
-                    .push(Complaint::new(file, format!("a page for a code that {REGISTRY} does not have")));
-            }
+        if let Some(name) = page.filter(|name| *name != "README")
+            && !codes.iter().any(|code| code.name == name)
+        {
+            complaints.push(Complaint::new(file, format!("a page for a code that {REGISTRY} does not have")));
         }
     }
     Ok(complaints)

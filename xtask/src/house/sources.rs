@@ -20,10 +20,10 @@ pub fn check_shape(repo: &Repo) -> Result<Vec<Complaint>> {
         if is_generated(&file, &text) {
             continue;
         }
-        if let Some((mark, wanted)) = opening {
-            if !opens_with(&text, mark) {
-                complaints.push(Complaint::new(&file, format!("must open with {wanted}")));
-            }
+        if let Some((mark, wanted)) = opening
+            && !opens_with(&text, mark)
+        {
+            complaints.push(Complaint::new(&file, format!("must open with {wanted}")));
         }
         let lines = text.lines().count();
         if lines > LINES_MAX {

@@ -95,10 +95,15 @@ fn python(repo: &Repo, tally: &mut Tally) -> Result {
         .watch(|line| tally.see_pytest(line))
 }
 
-/// The environment in which Python is linted and tested: the SDK, as it lies in the tree, and its development tools.
+/// The environment in which Python is linted and tested: the SDK as it lies in the tree, its development tools in pinned
+/// versions, and what the examples need.
 pub fn python_tools(repo: &Repo) -> Result<Venv> {
-    let wanted = ["--editable", "sdks/python[dev,grpc,numpy]"].map(str::to_owned);
-    Venv::ready(repo, "venv-test", &wanted, &[repo.path("sdks/python/pyproject.toml")])
+    const PINS: &str = "xtask/python-constraints.txt";
+    const EXAMPLES: &str = "examples/requirements.txt";
+    let wanted =
+        ["--editable", "sdks/python[dev,grpc,numpy]", "--requirement", EXAMPLES, "--constraint", PINS];
+    let sources = ["sdks/python/pyproject.toml", EXAMPLES, PINS].map(|file| repo.path(file));
+    Venv::ready(repo, "venv-test", &wanted.map(str::to_owned), &sources)
 }
 
 /// Folders with Python of ours.
