@@ -54,7 +54,7 @@ impl Inbox {
         }
     }
 
-    /// Credit that is worth a frame of its own: half a window or more.
+    /// Credit that is worth a frame of its own: a quarter of the window or more.
     pub(crate) fn credit_due(&mut self) -> Option<u64> {
         if !self.credit_is_due() {
             return None;
@@ -66,7 +66,7 @@ impl Inbox {
 
     /// Whether [`credit_due`](Inbox::credit_due) would give some.
     pub(crate) fn credit_is_due(&self) -> bool {
-        !self.held && self.owed > 0 && self.owed >= self.window / 2
+        !self.held && self.owed > 0 && self.owed >= self.window / 4
     }
 
     /// Stops, or goes on, giving credit back.

@@ -11,8 +11,9 @@ pub const VERSION: u32 = 1;
 /// Operations that one frame may hold. A decoded operation is larger than an encoded one can be, so bytes alone would bound nothing.
 pub const OPS_MAX: usize = 1 << 16;
 
-/// The window where `Hello.window_bytes` or `Limits.window_bytes` is 0.
-pub const WINDOW_BYTES_DEFAULT: u64 = 4 << 20;
+/// The window where `Hello.window_bytes` or `Limits.window_bytes` is 0. Credit comes back a quarter of a window at a time, so even a sender that never
+/// overdraws always has room for a frame of the largest size.
+pub const WINDOW_BYTES_DEFAULT: u64 = 8 << 20;
 
 /// No server announces frames smaller than this.
 pub const FRAME_BYTES_MIN: usize = 1 << 10;

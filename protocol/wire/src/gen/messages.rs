@@ -1055,7 +1055,7 @@ pub struct Hello {
     /// Set to go on with a session whose connection was lost.
     #[prost(message, optional, tag = "9")]
     pub resume: ::core::option::Option<ResumeSession>,
-    /// Bytes of counted frames that the client is ready to take before it sends `Credit`. 0 for the default, 4 MiB.
+    /// Bytes of counted frames that the client is ready to take before it sends `Credit`. 0 for the default, 8 MiB.
     #[prost(uint64, tag = "10")]
     pub window_bytes: u64,
     /// Drivers.
