@@ -8,6 +8,7 @@
 //! - [`bench`]: Thornback and a peer, in turn, on this machine.
 //! - [`generate`]: the checked-in generated code, made or compared.
 //! - [`fmt`]: format everything.
+//! - [`wheel`]: the Python SDK with the server inside, so that `pip install` is enough.
 //!
 //! Beneath them: [`repo`] (the working tree), [`run`] (programs), [`venv`] (Python environments under `target/`).
 
@@ -20,6 +21,7 @@ mod repo;
 mod run;
 mod test;
 mod venv;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -48,6 +50,8 @@ enum Command {
     Gen(generate::Args),
     /// Format all code of all languages.
     Fmt(fmt::Args),
+    /// Build a wheel of the Python SDK that carries the server.
+    Wheel,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&repo, &args),
         Command::Gen(args) => generate::main(&repo, &args),
         Command::Fmt(args) => fmt::main(&repo, &args),
+        Command::Wheel => wheel::main(&repo),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -57,6 +57,12 @@ impl Program {
         self
     }
 
+    /// Takes one variable out of its environment.
+    pub fn without(mut self, key: &str) -> Self {
+        self.command.env_remove(key);
+        self
+    }
+
     /// Runs it on our own terminal. Anything but exit status 0 is an error.
     pub fn run(mut self) -> Result {
         let status = self.command.status();

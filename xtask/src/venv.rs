@@ -13,6 +13,9 @@ const FLOOR: (u32, u32) = (3, 10);
 const MISSING: &str = "Python 3.10 or newer with its venv module is needed \
      (Debian: apt-get install python3 python3-venv); THORNBACK_PYTHON names another interpreter";
 
+/// Holds what was installed, once all of it was.
+const STAMP: &str = "installed.stamp";
+
 /// One environment that exists.
 pub struct Venv {
     dir: PathBuf,
@@ -26,7 +29,7 @@ impl Venv {
     pub fn ready(repo: &Repo, name: &str, wanted: &[String], sources: &[PathBuf]) -> Result<Self> {
         let dir = repo.target().join(name);
         let venv = Self { dir };
-        let stamp_file = venv.dir.join("installed.stamp");
+        let stamp_file = venv.dir.join(STAMP);
         let python = find_python(repo)?;
         let mut stamp = format!("{}\n{}\n", python.version, wanted.join("\n"));
         for source in sources {
@@ -54,6 +57,13 @@ impl Venv {
         fs::write(&stamp_file, stamp)
             .map_err(|e| format!("{} cannot be written: {e}", stamp_file.display()))?;
         Ok(venv)
+    }
+
+    /// As [`Venv::ready`], but installed anew, for a test of the installation itself.
+    pub fn fresh(repo: &Repo, name: &str, wanted: &[String]) -> Result<Self> {
+        // Without its stamp it is cleared. It may well not be there.
+        let _ = fs::remove_file(repo.target().join(name).join(STAMP));
+        Self::ready(repo, name, wanted, &[])
     }
 
     /// A program of the environment, such as `python` or `pytest`, to be run in `dir`.

@@ -73,22 +73,36 @@ fn commands(line: &str) -> impl Iterator<Item = String> {
 
 /// Whether our own command line takes it. A word in `<angle>` brackets or CAPITALS stands for what a reader puts there.
 fn understood(command: &str) -> std::result::Result<(), String> {
-    let words: Vec<&str> =
-        command.split_whitespace().skip(2).filter(|word| *word != "…" && *word != "...").collect();
-    if words.is_empty() || words.first().is_some_and(|word| word.starts_with('<')) {
+    let words: Vec<String> =
+        words(command).into_iter().skip(2).filter(|word| word != "…" && word != "...").collect();
+    if words.first().is_none_or(|word| word.starts_with('<')) {
         return Ok(());
     }
-    let plain: Vec<String> = words
-        .iter()
-        .map(|word| word.trim_matches(|c| "[]".contains(c)).to_owned())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let bare = |word: &String| word.trim_matches(|c| "[]".contains(c)).to_owned();
+    let plain: Vec<String> = words.iter().map(bare).filter(|word| !word.is_empty()).collect();
     let cli = crate::Cli::command().no_binary_name(true);
     match cli.try_get_matches_from(plain) {
         Ok(_) => Ok(()),
         Err(e) if e.exit_code() == 0 => Ok(()),
         Err(e) => Err(e.to_string().lines().next().unwrap_or("not understood").to_owned()),
     }
+}
+
+/// The words of a command line; what stands in double quotes is one.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for c in command.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 #[cfg(test)]
@@ -111,6 +125,7 @@ mod tests {
     fn a_command_that_we_do_not_have_is_refused() {
         assert_eq!(understood("cargo xtask test --only house"), Ok(()));
         assert_eq!(understood("cargo xtask <command>"), Ok(()));
+        assert_eq!(understood("cargo xtask bench --only \"tasks sync\" --rounds 3"), Ok(()));
         assert!(understood("cargo xtask frobnicate").is_err());
         assert!(understood("cargo xtask test --frobnicate").is_err());
     }
