@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use crate::repo::{Repo, Result};
 use crate::run::Program;
-use crate::test;
 use crate::venv::Venv;
 use table::Table;
 
@@ -98,7 +97,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
 /// Runs every bench program for a moment, on the server of the debug build. It looks at no figure: a program that cannot
 /// finish is what fails.
 pub fn smoke(repo: &Repo) -> Result {
-    let bench = Bench { repo, server: test::server_binary(repo)?, ours: our_venv(repo)?, seconds: 0.05 };
+    let bench = Bench::build(repo, our_venv(repo)?, 0.05, Profile::Debug)?;
     let mut table = Table::read(&list(repo, &bench.ours)?)?;
     table.keep(&[])?;
     for noun in table.nouns() {
@@ -115,14 +114,36 @@ pub fn smoke(repo: &Repo) -> Result {
 /// What one row of a bench program may take before it is given up, beside the time that it is asked to run.
 const GRACE: Duration = Duration::from_secs(120);
 
+/// Which build is measured. Figures of the debug build mean nothing; it is there to see that a program runs.
+#[derive(Clone, Copy)]
+enum Profile {
+    Debug,
+    Release,
+}
+
 struct Bench<'a> {
     repo: &'a Repo,
-    server: PathBuf,
+    /// Where the built programs are.
+    built: PathBuf,
     ours: Venv,
     seconds: f64,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// Builds what the programs run: the server, and the driver and worker in Rust.
+    fn build(repo: &'a Repo, ours: Venv, seconds: f64, profile: Profile) -> Result<Self> {
+        let (flag, folder) = match profile {
+            Profile::Debug => (None, "debug"),
+            Profile::Release => (Some("--release"), "release"),
+        };
+        for what in
+            [&["--package", "thornback-server"][..], &["--package", "thornback", "--example", "bench_tasks"]]
+        {
+            Program::cargo(repo.root()).args(["build", "--quiet", "--locked"]).args(flag).args(what).run()?;
+        }
+        Ok(Self { repo, built: repo.target().join(folder), ours, seconds })
+    }
+
     /// Runs the rows of one noun on one system and records what came. A row that fails is reported and leaves a gap in
     /// the table; the others count all the same.
     fn measure(&self, system: &str, venv: &Venv, noun: &str, table: &mut Table) -> Result {
@@ -131,7 +152,8 @@ impl Bench<'_> {
             .program("python", self.repo.root())
             .args(["bench/main.py", "--system", system, "--noun", noun])
             .args(["--seconds", &self.seconds.to_string(), "--grace", &GRACE.as_secs().to_string()])
-            .env("THORNBACK_BINARY", &self.server)
+            .env("THORNBACK_BINARY", self.built.join("thornback"))
+            .env("THORNBACK_BENCH_RUST", self.built.join("examples/bench_tasks"))
             // Ray asks the network otherwise.
             .env("RAY_USAGE_STATS_ENABLED", "0");
         if system != LIMITS {
