@@ -69,10 +69,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
         return Ok(());
     }
     println!("building the server (release) and the environments …");
-    Program::cargo(repo.root())
-        .args(["build", "--release", "--locked", "--package", "thornback-server"])
-        .run()?;
-    let bench = Bench { repo, server: repo.target().join("release/thornback"), ours, seconds: args.seconds };
+    let bench = Bench::build(repo, ours, args.seconds, Profile::Release)?;
     let (peer, peer_venv) = match args.against {
         Peer::Ray => (RAY, Some(ray_venv(repo)?)),
         // The same interpreter and the same numpy as ours.
