@@ -1,8 +1,8 @@
 """What the tests of the running system share: events between the test and its tasks, and looks at the server from outside.
 
-No test here sleeps in order to be right. A test that must act while a task runs hears a `Bell` that the task rings, and lets it go on through a
-`Gate`. What only the server can know (an object was freed, a worker is gone) has no event, so `eventually` asks again until it holds; its deadline
-is there to end a failing run, and says nothing about speed.
+No test here sleeps in order to be right. A test that must act while a task runs hears a `Bell` that the task rings, and lets it go on
+through a `Gate`. What only the server can know (an object was freed, a worker is gone) has no event, so `eventually` asks again until it
+holds; its deadline is there to end a failing run, and says nothing about speed.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def test_16_cancelling_a_shared_dependency_fails_every_dependent(gate: Gate) -> 
 
 
 def test_17_random_cancels_of_short_tasks_give_only_results_or_cancel_errors() -> None:
-    """Five thousand short tasks, a good part of them cancelled at some moment: each gives its own result or a cancel error, and all answer."""
+    """Of 5,000 short tasks a good part is cancelled at some moment. Each gives its own result or a cancel error, and all answer."""
     chance = random.Random(17)
 
     @thornback.remote
@@ -210,7 +210,7 @@ def test_force_ends_the_process_of_a_task_that_does_not_obey(tmp_path: Path, bel
             try:
                 while True:
                     signal.pause()
-            except BaseException:  # noqa: S110, BLE001 - being deaf to everything is the point
+            except BaseException:  # being deaf to everything is the point
                 pass
 
     ref = stubborn.remote()

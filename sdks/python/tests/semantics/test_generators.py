@@ -26,9 +26,8 @@ def test_34_a_fixed_length_generator_with_too_few_yields_fails_the_missing_refs(
 
     first, second, third = short.remote()
     assert get([first, second]) == [1, 2]
-    with pytest.raises(thornback.ThornbackError) as raised:
+    with pytest.raises(thornback.StreamTooShortError):
         get(third)
-    assert raised.value.code.name == "STREAM_TOO_SHORT"
 
 
 def test_34_a_fixed_length_generator_gives_each_yield_to_its_ref() -> None:
@@ -45,7 +44,9 @@ def test_34_a_fixed_length_generator_gives_each_yield_to_its_ref() -> None:
         return 1, 2
 
     small, large, nothing = get(exact.remote())
-    assert small == "small" and is_array(large, 1) and nothing is None
+    assert small == "small"
+    assert is_array(large, 1)
+    assert nothing is None
     assert get(together.remote()) == [1, 2]
 
 
@@ -218,7 +219,8 @@ def test_36_a_producer_does_not_run_further_ahead_than_its_window(bell: Bell) ->
     ready, _ = thornback.wait([stream.completed()], timeout=0.3)
     made += [int(message) for message in bell.rung()]
     # Whether the one beyond the window is computed before or after the producer is held is its own affair.
-    assert not ready and made in ([0, 1, 2], [0, 1, 2, 3])
+    assert not ready
+    assert made in ([0, 1, 2], [0, 1, 2, 3])
     assert [get(ref) for ref in stream] == list(range(10))
 
 

@@ -112,7 +112,7 @@ class TestCounting:
         assert is_array(get(pickler.loads(blob)[0]), 1)
 
     def test_25_refs_nested_to_any_depth_keep_the_innermost_alive(self, gate: Gate, bell: Bell) -> None:
-        """An object held only by a ref, inside an object held only by a ref, and so on, lives until the last borrower of the outermost goes."""
+        """An object held only by a ref inside an object, and so on, lives until the last borrower of the outermost goes."""
         store_is_empty()
 
         @thornback.remote
@@ -198,7 +198,8 @@ class TestCounting:
         ref = thornback.put(array(4))
         one, two = get(ref), get(ref)
         assert np.shares_memory(one, two) or one is two
-        assert not one.flags.writeable and not one.flags.owndata
+        assert not one.flags.writeable
+        assert not one.flags.owndata
         with pytest.raises(ValueError):
             one[0] = 1
 
@@ -211,7 +212,8 @@ class TestCounting:
         assert store_used() >= 3 * MIB
         part = value[10:20]
         del value, others
-        assert part[0] == 14 and store_used() >= 3 * MIB, "a slice keeps it as well"
+        assert store_used() >= 3 * MIB, "a slice keeps it as well"
+        assert part[0] == 14
         del part
         store_is_empty()
 
@@ -258,29 +260,26 @@ class TestSmallStore:
         assert is_array(in_use, 16, fill=1)
 
     def test_29_a_store_full_of_objects_in_use_refuses_more_and_keeps_what_it_has(self) -> None:
-        """If all that fills the store is being read, there is no room to make: a put says so, nothing is lost, and it succeeds once a reader ends."""
+        """If all that fills the store is being read, a put says so, nothing is lost, and it succeeds once a reader ends."""
         values = [get(thornback.put(array(10, fill=n))) for n in range(7)]
-        with pytest.raises(thornback.ThornbackError) as raised:
+        with pytest.raises(thornback.StoreFullError):
             thornback.put(array(10))
-        assert raised.value.code.name == "STORE_FULL"
         assert all(is_array(value, 10, fill=n) for n, value in enumerate(values))
         del values
         assert is_array(get(thornback.put(array(10, fill=3))), 10, fill=3)
 
     def test_29_an_object_larger_than_the_store_is_refused(self) -> None:
         """What can never fit is an error at once, and the store goes on as before."""
-        with pytest.raises(thornback.ThornbackError) as raised:
+        with pytest.raises(thornback.StoreFullError):
             thornback.put(array(100))
-        assert raised.value.code.name == "STORE_FULL"
         assert is_array(get(thornback.put(array(10))), 10)
 
         @thornback.remote
         def too_large() -> Any:
             return array(100)
 
-        with pytest.raises(thornback.ThornbackError) as raised:
+        with pytest.raises(thornback.StoreFullError):
             get(too_large.remote())
-        assert raised.value.code.name == "STORE_FULL"
 
     def test_30_concurrent_gets_during_spilling_finish(self) -> None:
         """Several tasks that read at random, while others fill the store, all finish with the right bytes."""
@@ -298,4 +297,5 @@ class TestSmallStore:
         refs = [thornback.put(array(6, fill=n)) for n in range(20)]
         results = [read.remote(refs, seed) for seed in range(4)] + [fill.remote(20) for _ in range(2)]
         mine = sum(is_array(get(ref), 6, fill=n) for n, ref in enumerate(refs))
-        assert mine == 20 and get(results) == [20] * 6
+        assert mine == 20
+        assert get(results) == [20] * 6
