@@ -4,13 +4,14 @@
 //! `examples/digits_search.py`, a script that a user could have written: its `thornback.init()` starts the runtime and
 //! its end stops it. Then it looks whether that is so.
 
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
 use crate::repo::{Repo, Result};
 use crate::run::Program;
+use crate::test;
 use crate::venv::Venv;
 
 /// Arguments of `cargo xtask quickstart`.
@@ -50,22 +51,42 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     )?;
 
     phases.begin(&format!("run {SCRIPT}"));
-    let mark = format!("{}-{}", std::process::id(), phases.started_ns());
-    venv.program("python", repo.root())
-        .args([SCRIPT])
-        .env("THORNBACK_BINARY", &server)
-        .env(MARK, &mark)
-        .run()?;
+    let mark = Mark::new();
+    let ran = run_script(repo, &venv, &server, &mark);
 
     phases.begin("look for what is left running");
-    let left = left_running(&format!("{MARK}={mark}"));
+    let left = mark.left_running();
     phases.end();
 
     if let Some(path) = &args.json {
         phases.write_json(path, &left)?;
     }
+    ran?;
+    none_left(&left)?;
+    println!("\nNothing is left running. {:.1} s in all.", phases.total().as_secs_f64());
+    Ok(())
+}
+
+/// The main job on the server of the debug build, as a step of the tests.
+pub fn smoke(repo: &Repo) -> Result {
+    let (venv, server) = (test::python_tools(repo)?, test::server_binary(repo)?);
+    let mark = Mark::new();
+    let ran = run_script(repo, &venv, &server, &mark);
+    let left = mark.left_running();
+    ran?;
+    none_left(&left)
+}
+
+fn run_script(repo: &Repo, venv: &Venv, server: &Path, mark: &Mark) -> Result {
+    venv.program("python", repo.root())
+        .args([SCRIPT])
+        .env("THORNBACK_BINARY", server)
+        .env(MARK, &mark.value)
+        .run()
+}
+
+fn none_left(left: &[String]) -> Result {
     if left.is_empty() {
-        println!("\nNothing is left running. {:.1} s in all.", phases.total().as_secs_f64());
         Ok(())
     } else {
         Err(format!("these processes should have ended with the script:\n{}", left.join("\n")))
@@ -104,13 +125,7 @@ impl Phases {
         self.began.elapsed()
     }
 
-    /// A number that no other run of ours has beside the same process id.
-    fn started_ns(&self) -> u128 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(0, |since| since.as_nanos()) - self.began.elapsed().as_nanos()
-    }
-
-    fn write_json(&self, path: &std::path::Path, left: &[String]) -> Result {
+    fn write_json(&self, path: &Path, left: &[String]) -> Result {
         let phases: Vec<_> = self
             .done
             .iter()
@@ -122,35 +137,49 @@ impl Phases {
     }
 }
 
-/// Processes that carry the mark and do not end in time, as `pid command line`.
-///
-/// On a system without `/proc` nothing can be found, and the claim is not checked.
-fn left_running(mark: &str) -> Vec<String> {
-    let deadline = Instant::now() + END_WITHIN;
-    loop {
-        let left = marked(mark);
-        if left.is_empty() || Instant::now() >= deadline {
-            return left;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// The value of [`MARK`] in one run.
+struct Mark {
+    value: String,
 }
 
-fn marked(mark: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(pid) = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) else {
-            continue;
-        };
-        // Processes of others cannot be read, and are none of ours.
-        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
-        if environment.split(|b| *b == 0).any(|variable| variable == mark.as_bytes()) {
-            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push(format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ").trim_end()));
+impl Mark {
+    /// A value that no other run has: processes of another may be looked at in the same moment.
+    fn new() -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        Self { value: format!("{}-{now}", std::process::id()) }
+    }
+
+    /// Processes that carry the mark and do not end in time, as `pid command line`.
+    ///
+    /// On a system without `/proc` nothing can be found, and the claim is not checked.
+    fn left_running(&self) -> Vec<String> {
+        let deadline = Instant::now() + END_WITHIN;
+        loop {
+            let left = self.carriers();
+            if left.is_empty() || Instant::now() >= deadline {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
-    found
+
+    fn carriers(&self) -> Vec<String> {
+        let variable = format!("{MARK}={}", self.value);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(pid) = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) else {
+                continue;
+            };
+            // Processes of others cannot be read, and are none of ours.
+            let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+            if environment.split(|b| *b == 0).any(|one| one == variable.as_bytes()) {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                found.push(format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ").trim_end()));
+            }
+        }
+        found
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -159,21 +188,20 @@ mod tests {
 
     #[test]
     fn a_process_that_carries_the_mark_is_found_until_it_ends() {
-        let mark = format!("test-{}", std::process::id());
+        let mark = Mark::new();
         let mut child = std::process::Command::new("cat")
-            .env(MARK, &mark)
+            .env(MARK, &mark.value)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .spawn()
             .expect("cat is on every system");
-        let variable = format!("{MARK}={mark}");
         // Between fork and exec the child still has our own environment.
-        while marked(&variable).is_empty() {
+        while mark.carriers().is_empty() {
             std::thread::yield_now();
         }
-        assert!(marked(&variable)[0].starts_with(&child.id().to_string()));
+        assert!(mark.carriers()[0].starts_with(&child.id().to_string()));
         drop(child.stdin.take());
         child.wait().expect("it was started");
-        assert_eq!(left_running(&variable), Vec::<String>::new());
+        assert_eq!(mark.left_running(), Vec::<String>::new());
     }
 }

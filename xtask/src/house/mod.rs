@@ -7,6 +7,7 @@ mod crates;
 mod docs;
 mod errors;
 mod licences;
+mod lints;
 mod sources;
 mod spec;
 
@@ -28,6 +29,7 @@ type Rule = fn(&Repo) -> Result<Vec<Complaint>>;
 const RULES: &[(&str, Rule)] = &[
     ("crates depend only downward", crates::check),
     ("dependencies have a licence that we accept", licences::check),
+    ("every crate takes the workspace's lints, and pure ones their bans", lints::check),
     ("error codes have a page, a Rust name and a Python name", errors::check),
     ("spec ids are unique, well-formed and exist where they are cited", spec::check),
     ("sources open with what they are and stay small", sources::check_shape),

@@ -6,7 +6,7 @@ use super::report::Tally;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::venv::Venv;
-use crate::{bench, fmt, generate, house, wheel};
+use crate::{bench, fmt, generate, house, quickstart, wheel};
 
 /// One step.
 pub struct Step {
@@ -30,6 +30,11 @@ pub const ALL: &[Step] = &[
     Step { name: "rust", about: "Rust tests of the whole workspace", run: rust },
     Step { name: "rustdoc", about: "Rust documentation builds without warnings", run: rustdoc },
     Step { name: "python", about: "Python tests, against the server just built", run: python },
+    Step {
+        name: "main-job",
+        about: "the quickstart's script runs, and leaves nothing running",
+        run: |repo, _| quickstart::smoke(repo),
+    },
     Step {
         name: "wheel",
         about: "an installed wheel is enough to run an example",
