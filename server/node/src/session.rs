@@ -1,0 +1,174 @@
+//! One session as the node keeps it: its conversation, its connection if there is one, and what it was told of arenas and logs.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+
+use thornback_core::Location;
+use thornback_session::{SendError, Server};
+use thornback_types::{ObjectId, SessionId, Time};
+use thornback_wire::convert::WireId;
+use thornback_wire::v1::{self, server_op};
+
+use crate::arenas::Arenas;
+use crate::link::Link;
+use crate::repeats::Repeats;
+
+/// Bytes of one `Chunk`.
+const CHUNK_BYTES: u64 = 256 << 10;
+
+/// No more chunks are read while so much waits to be sent.
+const CHUNK_QUEUE_BYTES: usize = 1 << 20;
+
+/// All sessions by number. Numbers are given in turn, so they are hash enough.
+pub(crate) type Sessions = HashMap<SessionId, Session, BuildHasherDefault<InTurn>>;
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) conversation: Server,
+    /// The connection that it has now.
+    pub(crate) link: Option<Rc<Link>>,
+    /// It is in the node's list of those with something to send.
+    pub(crate) dirty: bool,
+    /// Arenas that it was told of: number, and whether to write.
+    announced: Vec<(u32, bool)>,
+    /// Objects on their way to a session without shared memory.
+    sending: VecDeque<Sending>,
+    pub(crate) repeats: Repeats,
+}
+
+/// An object whose bytes travel in frames.
+#[derive(Debug)]
+struct Sending {
+    object: ObjectId,
+    location: Location,
+    sent: u64,
+}
+
+/// What became of an object's bytes.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) object: ObjectId,
+    /// They could not be read: the session cannot be told the rest.
+    pub(crate) failed: Option<thornback_store::Error>,
+}
+
+impl Session {
+    pub(crate) fn new(conversation: Server, link: Rc<Link>) -> Self {
+        Self {
+            conversation,
+            link: Some(link),
+            dirty: false,
+            announced: Vec::new(),
+            sending: VecDeque::new(),
+            repeats: Repeats::default(),
+        }
+    }
+
+    /// Whether `link` is the connection that it has now, and not one that was replaced.
+    pub(crate) fn is_on(&self, link: &Rc<Link>) -> bool {
+        self.link.as_ref().is_some_and(|own| Rc::ptr_eq(own, link))
+    }
+
+    /// Announces an arena unless that was done: to read, and to write as well once it is to create something there.
+    pub(crate) fn announce(&mut self, number: u32, size: u64, writable: bool) -> Result<(), SendError> {
+        let announcements: &[bool] = if writable { &[false, true] } else { &[false] };
+        for writable in announcements.iter().copied() {
+            if self.announced.contains(&(number, writable)) {
+                continue;
+            }
+            self.conversation.send(server_op::Op::Arena(v1::Arena { number, size, writable }))?;
+            self.announced.push((number, writable));
+        }
+        Ok(())
+    }
+
+    /// Nothing will be located there again.
+    pub(crate) fn forget_arena(&mut self, number: u32) {
+        self.announced.retain(|(known, _)| *known != number);
+    }
+
+    /// Sends an object's bytes behind those that are on their way.
+    pub(crate) fn send_bytes(&mut self, object: ObjectId, location: Location) {
+        self.sending.push_back(Sending { object, location, sent: 0 });
+    }
+
+    /// Sends more chunks, as far as the client keeps up; gives the objects that are done with.
+    pub(crate) fn pump(&mut self, arenas: &Arenas) -> Vec<Sent> {
+        let mut done = Vec::new();
+        while self.conversation.queued_bytes() < CHUNK_QUEUE_BYTES {
+            let Some(front) = self.sending.front_mut() else { break };
+            let size = (front.location.size - front.sent).min(CHUNK_BYTES);
+            let part = Location { offset: front.location.offset + front.sent, size, ..front.location };
+            let read = arenas.read(part);
+            let failed = match read {
+                Ok(data) => {
+                    let chunk = v1::Chunk { object: front.object.write(), offset: front.sent, data };
+                    front.sent += size;
+                    // An error ends the session, which is seen where its end is looked for.
+                    let _ = self.conversation.send(server_op::Op::Chunk(chunk));
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if failed.is_some() || front.sent == front.location.size {
+                done.push(Sent { object: front.object, failed });
+                self.sending.pop_front();
+            }
+        }
+        done
+    }
+
+    /// Hands frames to the connection and flushes it.
+    pub(crate) fn transmit(&mut self, now: Time, arenas: &Arenas) {
+        let Some(link) = &self.link else { return };
+        while !link.is_full() {
+            match self.conversation.poll_transmit(now) {
+                Some(frame) => link.push(&frame),
+                None => break,
+            }
+        }
+        link.flush(arenas);
+    }
+
+    /// Objects whose bytes were on their way when it ended.
+    pub(crate) fn unsent(&mut self) -> impl Iterator<Item = ObjectId> {
+        self.sending.drain(..).map(|sending| sending.object)
+    }
+}
+
+/// The id of a session on the wire: its number behind bytes that tell this life of the node from another.
+pub(crate) fn wire_id(salt: [u8; 8], session: SessionId) -> [u8; 16] {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&salt);
+    id[8..].copy_from_slice(&session.0.to_be_bytes());
+    id
+}
+
+/// The session with this id, if it is one of this life.
+pub(crate) fn from_wire_id(salt: [u8; 8], id: [u8; 16]) -> Option<SessionId> {
+    let (own, number) = id.split_first_chunk::<8>()?;
+    let number = <[u8; 8]>::try_from(number).ok()?;
+    (*own == salt).then(|| SessionId(u64::from_be_bytes(number)))
+}
+
+/// A hash for numbers that are given in turn: spreads them over the table's top bits as well.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct InTurn(u64);
+
+impl Hasher for InTurn {
+    fn finish(&self) -> u64 {
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
