@@ -154,7 +154,7 @@ def test_35_async_generators_of_an_actor_stream_too() -> None:
 def test_36_consumed_items_are_freed_while_the_stream_goes_on() -> None:
     """200 MiB in items of 4 MiB, each dropped when it was used: never more than a few of them exist."""
 
-    @thornback.remote(stream_window=4)
+    @thornback.remote(stream_backpressure=4)
     def produce(count: int) -> Iterator[Any]:
         for number in range(count):
             yield array(4, fill=number)
@@ -172,7 +172,7 @@ def test_36_consumed_items_are_freed_while_the_stream_goes_on() -> None:
 def test_36_nothing_leaks_when_a_stream_ends_early(how: str, bell: Bell) -> None:
     """However a stream is cut short, the items that nobody took are freed, and its worker is free again."""
 
-    @thornback.remote(stream_window=8, max_retries=0)
+    @thornback.remote(stream_backpressure=8, max_retries=0)
     def produce() -> Iterator[Any]:
         number = 0
         while True:
@@ -208,7 +208,7 @@ def test_36_nothing_leaks_when_a_stream_ends_early(how: str, bell: Bell) -> None
 def test_36_a_producer_does_not_run_further_ahead_than_its_window(bell: Bell) -> None:
     """With a window of three, three items may wait to be taken; the producer makes the next one when one is."""
 
-    @thornback.remote(stream_window=3)
+    @thornback.remote(stream_backpressure=3)
     def produce() -> Iterator[int]:
         for number in range(10):
             bell.ring(number)
