@@ -16,11 +16,13 @@ pub enum Error {
     OutOfDisk {
         /// Bytes that were to be written.
         needed: u64,
-        /// Bytes that could be written, as far as is known.
+        /// Bytes that could be written; 0 if the storage said that it is full and not by how much.
         free: u64,
     },
     /// The machine has no memory left for pages of the arena.
-    #[error("no memory for {len} bytes of an arena; free memory, or start the node with a smaller object store")]
+    #[error(
+        "no memory for {len} bytes of an arena; free memory, or start the node with a smaller object store"
+    )]
     OutOfMemory {
         /// Bytes that were to be written.
         len: u64,

@@ -24,7 +24,8 @@ impl Page {
 
     fn map(fd: BorrowedFd<'_>, protection: ProtFlags) -> Result<Page, Errno> {
         // SAFETY: a new mapping, at a place that the kernel chooses.
-        unsafe { mmap(ptr::null_mut(), Page::LEN, protection, MapFlags::SHARED, fd, 0) }.map(|at| Page(at.cast()))
+        unsafe { mmap(ptr::null_mut(), Page::LEN, protection, MapFlags::SHARED, fd, 0) }
+            .map(|at| Page(at.cast()))
     }
 
     fn get(&self, at: usize) -> u8 {
@@ -65,12 +66,16 @@ fn the_read_only_descriptor_cannot_be_written_in_any_way() {
     let fd = arena.read_only();
     assert_eq!(Page::map(fd, ProtFlags::READ | ProtFlags::WRITE).err(), Some(Errno::ACCESS));
     assert_eq!(rustix::io::pwrite(fd, b"x", 0), Err(Errno::BADF));
-    assert_eq!(fallocate(fd, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 4096), Err(Errno::BADF));
+    assert_eq!(
+        fallocate(fd, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, 4096),
+        Err(Errno::BADF)
+    );
     assert!(ftruncate(fd, 0).is_err());
 
     let page = Page::map(fd, ProtFlags::READ).unwrap();
     // SAFETY: if it were allowed, which it is not, a reader's mapping would become writable.
-    let made_writable = unsafe { mprotect(page.0.cast(), Page::LEN, MprotectFlags::READ | MprotectFlags::WRITE) };
+    let made_writable =
+        unsafe { mprotect(page.0.cast(), Page::LEN, MprotectFlags::READ | MprotectFlags::WRITE) };
     assert_eq!(made_writable, Err(Errno::ACCESS));
 }
 
@@ -81,7 +86,14 @@ fn a_private_mapping_of_the_read_only_descriptor_changes_nothing_for_others() {
     // Python's `mmap.ACCESS_COPY`, which it needs to hand out buffers.
     // SAFETY: a new mapping, at a place that the kernel chooses.
     let at = unsafe {
-        mmap(ptr::null_mut(), Page::LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE, arena.read_only(), 0)
+        mmap(
+            ptr::null_mut(),
+            Page::LEN,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE,
+            arena.read_only(),
+            0,
+        )
     };
     let page = Page(at.unwrap().cast());
     assert_eq!(page.get(0), b's');
@@ -121,8 +133,12 @@ fn nobody_can_change_its_size_or_its_seals() {
 fn ranges_outside_are_refused_and_touch_nothing() {
     let arena = arena();
     let size = arena.size();
-    for (offset, len) in [(size, 1), (size - 1, 2), (u64::MAX, 1), (u64::MAX, u64::MAX), (0, size + 1), (size + 1, 0)] {
-        let out = |result: Result<(), Error>| assert!(matches!(result, Err(Error::OutOfRange { .. })), "{offset} {len}");
+    for (offset, len) in
+        [(size, 1), (size - 1, 2), (u64::MAX, 1), (u64::MAX, u64::MAX), (0, size + 1), (size + 1, 0)]
+    {
+        let out = |result: Result<(), Error>| {
+            assert!(matches!(result, Err(Error::OutOfRange { .. })), "{offset} {len}");
+        };
         out(arena.read(offset, len).map(drop));
         out(arena.punch(offset, len));
         if len < 3 {

@@ -12,8 +12,8 @@ use futures_core::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path as Location;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, UploadPart,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, UploadPart,
 };
 use thornback_store::{Arena, Error, Spill, SpillOptions};
 use thornback_types::{Id, ObjectId};
@@ -164,7 +164,10 @@ async fn what_makes_no_sense_is_refused() {
     assert!(matches!(spill.spill(object(1), &arena, arena.size(), 1).await, Err(Error::OutOfRange { .. })));
     spill.spill(object(1), &arena, 0, 10).await.unwrap();
     assert!(matches!(spill.restore(object(1), &arena, 0, 11).await, Err(Error::Corrupt { .. })));
-    assert!(matches!(spill.restore(object(1), &arena, arena.size() - 5, 10).await, Err(Error::OutOfRange { .. })));
+    assert!(matches!(
+        spill.restore(object(1), &arena, arena.size() - 5, 10).await,
+        Err(Error::OutOfRange { .. })
+    ));
     spill.delete(object(9)).await.unwrap();
 }
 
@@ -194,7 +197,11 @@ async fn the_limits_hold_and_what_is_stored_stays() {
 
 #[tokio::test]
 async fn a_full_disk_is_told_from_other_failures_and_costs_nothing_that_is_stored() {
-    for (kind, full) in [(io::ErrorKind::StorageFull, true), (io::ErrorKind::QuotaExceeded, true), (io::ErrorKind::Other, false)] {
+    for (kind, full) in [
+        (io::ErrorKind::StorageFull, true),
+        (io::ErrorKind::QuotaExceeded, true),
+        (io::ErrorKind::Other, false),
+    ] {
         for len in [100, LARGE] {
             let storage = Arc::new(Failing::new(kind));
             let spill = Spill::to_storage(storage.clone(), options());
@@ -295,13 +302,21 @@ impl fmt::Display for Failing {
 
 /// The system's error below two others, as a store wraps it.
 fn failure(kind: io::ErrorKind) -> object_store::Error {
-    let source = io::Error::other(object_store::Error::Generic { store: "inner", source: io::Error::from(kind).into() });
+    let source = io::Error::other(object_store::Error::Generic {
+        store: "inner",
+        source: io::Error::from(kind).into(),
+    });
     object_store::Error::Generic { store: "failing", source: source.into() }
 }
 
 #[async_trait::async_trait]
 impl ObjectStore for Failing {
-    async fn put_opts(&self, at: &Location, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Location,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
         if self.fail.load(Ordering::SeqCst) {
             return Err(failure(self.kind));
         }
@@ -343,7 +358,12 @@ impl ObjectStore for Failing {
         self.inner.list_with_delimiter(prefix).await
     }
 
-    async fn copy_opts(&self, from: &Location, to: &Location, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Location,
+        to: &Location,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
     }
 }

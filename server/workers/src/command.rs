@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn credentials_and_our_own_variables_stay_with_the_node() {
-        for name in ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SSH_AUTH_SOCK", "HTTPS_PROXY", "DATABASE_URL"] {
+        for name in ["AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SSH_AUTH_SOCK", "HTTPS_PROXY", "DATABASE_URL"]
+        {
             assert!(!Environment::Minimal.passes(name), "{name}");
             assert!(Environment::Inherited.passes(name), "{name}");
         }

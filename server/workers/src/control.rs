@@ -51,7 +51,9 @@ impl Told {
         let line: Line = serde_json::from_slice(line).map_err(|e| e.to_string())?;
         Ok(match line {
             Line { ready: true, .. } => Told::Ready,
-            Line { forked: Some(launch), pid: Some(pid), .. } => Told::Forked { launch: WorkerId(launch), pid },
+            Line { forked: Some(launch), pid: Some(pid), .. } => {
+                Told::Forked { launch: WorkerId(launch), pid }
+            }
             Line { forked: Some(_), pid: None, .. } => return Err("`forked` without `pid`".to_owned()),
             Line { failed: Some(launch), reason, .. } => Told::Failed {
                 launch: WorkerId(launch),
@@ -151,8 +153,14 @@ mod tests {
             (r#"{"ready":true,"later":"field"}"#, Told::Ready),
             (r#"{"forked":7,"pid":4242}"#, Told::Forked { launch, pid: 4242 }),
             (r#"{"failed":7,"reason":"no memory"}"#, Told::Failed { launch, reason: "no memory".into() }),
-            (r#"{"exited":7,"pid":1,"code":3,"signal":null}"#, Told::Exited { launch, status: ExitStatus::Code(3) }),
-            (r#"{"exited":7,"pid":1,"code":null,"signal":9}"#, Told::Exited { launch, status: ExitStatus::Signal(9) }),
+            (
+                r#"{"exited":7,"pid":1,"code":3,"signal":null}"#,
+                Told::Exited { launch, status: ExitStatus::Code(3) },
+            ),
+            (
+                r#"{"exited":7,"pid":1,"code":null,"signal":9}"#,
+                Told::Exited { launch, status: ExitStatus::Signal(9) },
+            ),
             (r#"{"exited":7,"pid":1}"#, Told::Exited { launch, status: ExitStatus::Unknown }),
             (r#"{"ready":false}"#, Told::Unknown),
             (r#"{"news":[1,2]}"#, Told::Unknown),

@@ -11,10 +11,33 @@
 //! - A signal goes through a descriptor of the process, never to a number, so it cannot hit a process that took the number over.
 //! - Each worker leads a process group, and what it leaves behind there ends with it.
 //! - No worker outlives the node, however the node ends: the kernel kills those that the node started (PR_SET_PDEATHSIG), and a template
-//!   must do the same for those that it forks.
+//!   must ask the same for those that it forks. (What a worker itself started outlives a node that is killed with SIGKILL, if it does not
+//!   mind that its pipes are closed.)
 //! - A worker sees only what the node's [`Environment`] and its own command say, not all that the node's user had set.
 //!
 //! Linux 5.4 or later (pidfd_open, waitid on a pidfd).
+//!
+//! ```
+//! use thornback_types::WorkerId;
+//! use thornback_workers::{Event, ExitStatus, Options, WorkerCommand, Workers};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let (workers, mut events) = Workers::start(Options::default())?;
+//! let command = WorkerCommand {
+//!     program: "sh".into(),
+//!     args: vec!["-c".into(), "echo $THORNBACK_LAUNCH; exit 3".into()],
+//!     ..WorkerCommand::default()
+//! };
+//! workers.spawn(WorkerId(7), command);
+//!
+//! assert!(matches!(events.recv().await, Some(Event::Started { launch: WorkerId(7), .. })));
+//! assert!(matches!(events.recv().await, Some(Event::Lines { lines, .. }) if lines == ["7"]));
+//! assert!(matches!(events.recv().await, Some(Event::Exited { status: ExitStatus::Code(3), .. })));
+//! assert_eq!(workers.shutdown().await, 0);
+//! # Ok(())
+//! # }
+//! ```
 
 #![deny(unsafe_code)]
 

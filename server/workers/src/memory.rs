@@ -13,30 +13,30 @@ pub struct Memory {
     pub total: u64,
     /// Of the machine, what can be had without swapping (`MemAvailable`).
     pub available: u64,
-    /// The tightest limit on this process's control groups, if there is one below the machine's total.
+    /// What the control groups that this process is in allow, if one of them has a limit below the machine's total.
     pub group: Option<Group>,
 }
 
-/// A control group with a limit, in bytes.
+/// Control groups with a limit, the process's own and those around it taken together, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
-    /// What it may use.
+    /// The lowest of their limits.
     pub limit: u64,
-    /// What it uses, less file pages that the kernel would drop before it runs out.
-    pub used: u64,
+    /// What can still be taken before the first of them runs out. File pages that the kernel would drop before count as free.
+    pub left: u64,
 }
 
 impl Memory {
-    /// What this process and its children may use at most: the machine's memory or the group's limit.
+    /// What this process and its children may use at most: the machine's memory or the groups' limit.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.group.map_or(self.total, |group| group.limit.min(self.total))
     }
 
-    /// What they can still take, whichever of machine and group runs out first.
+    /// What they can still take, whichever of machine and groups runs out first.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.group.map_or(self.available, |group| group.limit.saturating_sub(group.used).min(self.available))
+        self.group.map_or(self.available, |group| group.left.min(self.available))
     }
 }
 
@@ -95,7 +95,7 @@ fn read_at(root: &Path) -> io::Result<Memory> {
         .into_iter()
         .filter_map(|group| group.read())
         .filter(|group| group.limit < total)
-        .min_by_key(|group| group.limit.saturating_sub(group.used));
+        .reduce(|a, b| Group { limit: a.limit.min(b.limit), left: a.left.min(b.left) });
     Ok(Memory { total, available, group })
 }
 
@@ -141,7 +141,7 @@ impl GroupFiles {
             .lines()
             .find_map(|line| line.strip_prefix(cache)?.strip_prefix(' ')?.parse::<u64>().ok())
             .unwrap_or(0);
-        Some(Group { limit, used: used.saturating_sub(droppable) })
+        Some(Group { limit, left: limit.saturating_sub(used.saturating_sub(droppable)) })
     }
 }
 
@@ -153,13 +153,17 @@ fn groups(root: &Path) -> Vec<GroupFiles> {
     for line in memberships.lines() {
         // "hierarchy:controllers:path"
         let mut fields = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { continue };
+        let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
         let version = match controllers {
             "" => Version::Two,
             _ if controllers.split(',').any(|controller| controller == "memory") => Version::One,
             _ => continue,
         };
-        let Some((mount_root, mount_point)) = mounts.lines().find_map(|line| mount_of(line, version)) else { continue };
+        let Some((mount_root, mount_point)) = mounts.lines().find_map(|line| mount_of(line, version)) else {
+            continue;
+        };
         let top = root.join(mount_point.trim_start_matches('/'));
         // Within a container the mount may show only the part below the container's own group.
         let below = Path::new(path).strip_prefix(mount_root).unwrap_or_else(|_| Path::new(""));
@@ -224,8 +228,21 @@ mod tests {
             ("sys/fs/cgroup/jobs/memory.current", "3221225472\n"),
             ("sys/fs/cgroup/jobs/memory.stat", "anon 5\nfile 7\ninactive_file 1073741824\n"),
         ]);
-        assert_eq!(memory.group, Some(Group { limit: 4 * GIB, used: 2 * GIB }));
+        assert_eq!(memory.group, Some(Group { limit: 4 * GIB, left: 2 * GIB }));
         assert_eq!((memory.limit(), memory.left()), (4 * GIB, 2 * GIB));
+    }
+
+    #[test]
+    fn of_nested_groups_one_may_be_smaller_and_another_fuller() {
+        let memory = machine(&[
+            ("proc/self/cgroup", "0::/jobs/one\n"),
+            ("proc/self/mountinfo", "30 23 0:26 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw\n"),
+            ("sys/fs/cgroup/jobs/one/memory.max", "4294967296\n"),
+            ("sys/fs/cgroup/jobs/one/memory.current", "0\n"),
+            ("sys/fs/cgroup/jobs/memory.max", "8589934592\n"),
+            ("sys/fs/cgroup/jobs/memory.current", "7516192768\n"),
+        ]);
+        assert_eq!((memory.limit(), memory.left()), (4 * GIB, GIB));
     }
 
     #[test]
@@ -240,7 +257,7 @@ mod tests {
             ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2147483648\n"),
             ("sys/fs/cgroup/memory/memory.usage_in_bytes", "1073741824\n"),
         ]);
-        assert_eq!(memory.group, Some(Group { limit: 2 * GIB, used: GIB }));
+        assert_eq!(memory.group, Some(Group { limit: 2 * GIB, left: GIB }));
     }
 
     #[test]

@@ -93,7 +93,8 @@ impl Born {
                 Err(e) => return failed(e),
             };
             {
-                let mut minding = pin!(mind(&process, &mut outputs, intent, &shared.events, shared.options.grace));
+                let mut minding =
+                    pin!(mind(&process, &mut outputs, intent, &shared.events, shared.options.grace));
                 tokio::select! {
                     biased;
                     () = &mut minding => {}
@@ -112,7 +113,8 @@ impl Born {
         // From here on nothing is left to signal, and whoever waits for the end of all need not wait for the reader of events.
         shared.forget_launch(launch);
 
-        if status.is_none() {
+        // Without a template, or after its end, there is nobody left to tell.
+        if status.is_none() && death.is_some() {
             status = timeout(STATUS_WAIT, told(&mut death)).await.ok().flatten();
         }
         let last_words = outputs.finish(&shared.events).await;

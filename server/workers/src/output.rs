@@ -43,7 +43,12 @@ struct Pipe {
 
 impl Outputs {
     /// `first` is passed on before anything that the process prints.
-    pub(crate) fn new(source: Source, stdout: OwnedFd, stderr: OwnedFd, first: Option<Event>) -> io::Result<Outputs> {
+    pub(crate) fn new(
+        source: Source,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+        first: Option<Event>,
+    ) -> io::Result<Outputs> {
         let pipe = |stream, fd| {
             Ok::<_, io::Error>(Pipe {
                 stream,

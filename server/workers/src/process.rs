@@ -5,7 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use tracing::{debug, warn};
 
 use crate::event::ExitStatus;
@@ -79,7 +81,8 @@ impl Process {
     /// For kernels before 6.9. Our own children keep the number of their group reserved until they are reaped. For others there remains a
     /// moment between the look and the signal.
     fn signal_group_by_number(&self, signal: Signal) -> io::Result<()> {
-        let leads = if self.ours { !self.over } else { rustix::process::getpgid(Some(self.pid)) == Ok(self.pid) };
+        let leads =
+            if self.ours { !self.over } else { rustix::process::getpgid(Some(self.pid)) == Ok(self.pid) };
         if !leads {
             return Err(Errno::SRCH.into());
         }

@@ -117,11 +117,16 @@ fn explain(what: &WorkerCommand, error: &io::Error) -> String {
     if let Some(directory) = &what.working_dir
         && !directory.is_dir()
     {
-        return format!("the pool's working directory {} does not exist or is not a directory", directory.display());
+        return format!(
+            "the pool's working directory {} does not exist or is not a directory",
+            directory.display()
+        );
     }
     match error.kind() {
         io::ErrorKind::NotFound if program.contains('/') => {
-            format!("the pool's command `{program}` does not exist, or the interpreter in its first line does not")
+            format!(
+                "the pool's command `{program}` does not exist, or the interpreter in its first line does not"
+            )
         }
         io::ErrorKind::NotFound => format!(
             "the pool's command `{program}` is not on the PATH of this node's workers; give its full path, or set PATH in the pool's env"
@@ -132,12 +137,16 @@ fn explain(what: &WorkerCommand, error: &io::Error) -> String {
         io::ErrorKind::InvalidInput => format!("the pool's command `{program}` cannot be passed on: {error}"),
         _ => match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE) => {
-                format!("no descriptors are left to start `{program}`: {error}; raise the node's limit (ulimit -n)")
+                format!(
+                    "no descriptors are left to start `{program}`: {error}; raise the node's limit (ulimit -n)"
+                )
             }
             Some(libc::EAGAIN | libc::ENOMEM) => format!(
                 "the system has no room for another process for `{program}`: {error}; check memory, and the limits on processes (ulimit -u, pids.max)"
             ),
-            Some(libc::ENOEXEC) => format!("the pool's command `{program}` is no program for this machine: {error}"),
+            Some(libc::ENOEXEC) => {
+                format!("the pool's command `{program}` is no program for this machine: {error}")
+            }
             _ => format!("the pool's command `{program}` cannot be started: {error}"),
         },
     }

@@ -231,7 +231,11 @@ impl<'a> Talk<'a> {
 
     /// Takes the next of those that wait, if it may be asked for by now.
     fn begin_fork(&mut self) {
-        while self.ready && self.control.is_some() && self.sending.is_none() && self.asked.len() < FORKS_IN_FLIGHT {
+        while self.ready
+            && self.control.is_some()
+            && self.sending.is_none()
+            && self.asked.len() < FORKS_IN_FLIGHT
+        {
             let Some(request) = self.waiting.pop_front() else { return };
             if request.reply.is_closed() {
                 continue;
@@ -240,7 +244,12 @@ impl<'a> Talk<'a> {
                 Ok(((stdout, stdout_end), (stderr, stderr_end))) => {
                     self.sending = Some(ForkLine::new(request.launch, stdout_end.into(), stderr_end.into()));
                     let due = Instant::now() + self.shared.options.fork_timeout;
-                    self.asked.push_back(Asked { request, stdout: stdout.into(), stderr: stderr.into(), due });
+                    self.asked.push_back(Asked {
+                        request,
+                        stdout: stdout.into(),
+                        stderr: stderr.into(),
+                        due,
+                    });
                 }
                 Err(e) => {
                     let _ = request.reply.send(Err(format!("no pipes can be had for its output: {e}")));
@@ -323,11 +332,16 @@ impl<'a> Talk<'a> {
                     let _ = death.send(status);
                 }
             }
-            Ok(Told::Unknown) => debug!(template = self.template, "a template said something of a later version"),
+            Ok(Told::Unknown) => {
+                debug!(template = self.template, "a template said something of a later version");
+            }
             Err(problem) => {
                 self.garbage += 1;
                 let start = String::from_utf8_lossy(&line[..line.len().min(100)]);
-                warn!(template = self.template, "a template wrote {start:?} to its control socket: {problem}");
+                warn!(
+                    template = self.template,
+                    "a template wrote {start:?} to its control socket: {problem}"
+                );
                 if self.garbage > GARBAGE_LINES {
                     return Err(format!(
                         "wrote more than {GARBAGE_LINES} lines to its control socket that have no meaning, such as {start:?}"
@@ -341,7 +355,12 @@ impl<'a> Talk<'a> {
     fn forked(&mut self, launch: WorkerId, pid: u32) {
         let adopted = Process::of_template(pid, self.pid);
         let Some(asked) = self.take_asked(launch) else {
-            warn!(template = self.template, launch = launch.0, pid, "a template forked what nobody asked for; ending it");
+            warn!(
+                template = self.template,
+                launch = launch.0,
+                pid,
+                "a template forked what nobody asked for; ending it"
+            );
             // If it is a child of the template, which alone counts as adopted, dropping it kills it.
             return;
         };

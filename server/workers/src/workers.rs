@@ -95,8 +95,7 @@ impl Workers {
     pub fn start(options: Options) -> io::Result<(Workers, mpsc::Receiver<Event>)> {
         let (events, receiver) = mpsc::channel(options.event_queue.max(1));
         let spawner = Spawner::start(options.environment)?;
-        let shared =
-            Arc::new(Shared { options, events, living: Mutex::default(), changed: Notify::new() });
+        let shared = Arc::new(Shared { options, events, living: Mutex::default(), changed: Notify::new() });
         Ok((Workers { spawner, shared, runtime: tokio::runtime::Handle::current() }, receiver))
     }
 
@@ -140,7 +139,15 @@ impl Workers {
             });
             ours
         });
-        let task = template::live(Arc::clone(&self.shared), template, control, spawned, intent, wanted, fork_requests);
+        let task = template::live(
+            Arc::clone(&self.shared),
+            template,
+            control,
+            spawned,
+            intent,
+            wanted,
+            fork_requests,
+        );
         self.runtime.spawn(task);
     }
 
@@ -189,7 +196,11 @@ impl Workers {
         }
         let _ = timeout(limit, self.shared.until(|living| living.launches.is_empty())).await;
 
-        self.shared.living().templates.values().for_each(|template| Intent::Terminate.raise(&template.intent));
+        self.shared
+            .living()
+            .templates
+            .values()
+            .for_each(|template| Intent::Terminate.raise(&template.intent));
         let all_gone = |living: &Living| living.launches.is_empty() && living.templates.is_empty();
         let _ = timeout(limit, self.shared.until(all_gone)).await;
 

@@ -30,7 +30,8 @@ async fn many_short_lives_leave_no_descriptor_and_no_zombie() {
             assert_eq!(house.exited(1000 + round * 10 + launch).await.0, ExitStatus::Code(0));
             house
                 .find("the end of a killed one", |event| match event {
-                    Event::Exited { launch: WorkerId(found), .. } | Event::StartFailed { launch: WorkerId(found), .. } => {
+                    Event::Exited { launch: WorkerId(found), .. }
+                    | Event::StartFailed { launch: WorkerId(found), .. } => {
                         (*found == 2000 + round * 10 + launch).then_some(())
                     }
                     _ => None,

@@ -28,7 +28,9 @@ async fn workers_and_templates_end_with_a_node_that_is_killed() {
     let pids: Vec<u32> = BufReader::new(node.stdout.take().unwrap())
         .lines()
         .map_while(Result::ok)
-        .find_map(|line| Some(line.split_once("pids: ")?.1.split(' ').map(|pid| pid.parse().unwrap()).collect()))
+        .find_map(|line| {
+            Some(line.split_once("pids: ")?.1.split(' ').map(|pid| pid.parse().unwrap()).collect())
+        })
         .expect("the node starts its workers");
     assert_eq!(pids.len(), 3);
     assert!(pids.iter().all(|&pid| lives(pid)));

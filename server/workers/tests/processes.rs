@@ -64,7 +64,11 @@ async fn what_cannot_start_says_what_to_do() {
         (3, command(not_executable.to_str().unwrap()), "may not be executed"),
         (4, command(""), "is empty"),
         (5, command("nul\0inside"), "cannot be passed on"),
-        (6, WorkerCommand { working_dir: Some("/no/such/place".into()), ..sh("exit 0") }, "/no/such/place does not exist"),
+        (
+            6,
+            WorkerCommand { working_dir: Some("/no/such/place".into()), ..sh("exit 0") },
+            "/no/such/place does not exist",
+        ),
     ] {
         house.workers.spawn(WorkerId(launch), command);
         let reason = house.start_failed(launch).await;
@@ -76,7 +80,11 @@ async fn what_cannot_start_says_what_to_do() {
 #[tokio::test]
 async fn the_environment_is_what_was_asked_for_and_little_more() {
     let printed = async |environment, launch: u64| {
-        let options = { let mut options = options(); options.environment = environment; options };
+        let options = {
+            let mut options = options();
+            options.environment = environment;
+            options
+        };
         let mut house = House::new(options);
         let mut command = sh("env | sort; pwd; cat");
         command.env = vec![("ASKED".into(), "yes".into()), ("THORNBACK_LAUNCH".into(), "forged".into())];
@@ -109,7 +117,9 @@ async fn the_environment_is_what_was_asked_for_and_little_more() {
 #[tokio::test]
 async fn terminate_is_heeded() {
     let mut house = House::new(options());
-    house.workers.spawn(WorkerId(1), sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done"));
+    house
+        .workers
+        .spawn(WorkerId(1), sh("trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.01; done"));
     house.line(worker(1), Stream::Stdout).await;
     house.workers.terminate(WorkerId(1));
     assert_eq!(house.line(worker(1), Stream::Stdout).await, "bye");
@@ -173,7 +183,10 @@ async fn a_flood_of_output_reaches_its_reader_in_bounds_and_loses_no_exit() {
     let mut options = options();
     options.event_queue = 2;
     let mut house = House::new(options);
-    house.workers.spawn(WorkerId(1), sh("yes 0123456789 | head -c 20000000; echo; echo last; head -c 100000 /dev/zero | tr '\\0' x"));
+    house.workers.spawn(
+        WorkerId(1),
+        sh("yes 0123456789 | head -c 20000000; echo; echo last; head -c 100000 /dev/zero | tr '\\0' x"),
+    );
     house.started(1).await;
     assert_eq!(house.exited(1).await.0, ExitStatus::Code(0));
     let mut longest = 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use house::{House, gone, kill_9, lives, template, worker};
 use thornback_types::WorkerId;
-use thornback_workers::{Event, ExitStatus, Options, Source, Stream, WorkerCommand};
+use thornback_workers::{ExitStatus, Options, Source, Stream, WorkerCommand};
 
 async fn warm(mode: &str, child: &str) -> (House, u32) {
     let mut house = House::new(Options::default());
@@ -133,7 +133,9 @@ async fn a_template_that_crashes_at_its_start_says_why() {
 #[tokio::test]
 async fn a_template_whose_command_does_not_exist_dies_with_the_reason() {
     let mut house = House::new(Options::default());
-    house.workers.start_template(1, WorkerCommand { program: "/no/python".into(), ..WorkerCommand::default() });
+    house
+        .workers
+        .start_template(1, WorkerCommand { program: "/no/python".into(), ..WorkerCommand::default() });
     house.workers.fork(1, WorkerId(1));
     assert!(house.died(1).await.contains("`/no/python` does not exist"));
     assert!(house.start_failed(1).await.contains("/no/python"));

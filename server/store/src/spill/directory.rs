@@ -146,7 +146,8 @@ mod tests {
         let directory = Directory::create(&root.path().join("made/too")).unwrap();
         fs::write(directory.path().join("object"), b"x").unwrap();
         drop(directory);
-        let left: Vec<_> = fs::read_dir(root.path().join("made/too")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(root.path().join("made/too")).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, ["lock"]);
     }
 

@@ -41,8 +41,7 @@ pub(super) fn trailer(len: u64, checksum: u32) -> Bytes {
 
 /// Reads a trailer; gives the checksum if it belongs to an object of `len` bytes, else what is wrong with it.
 pub(super) fn parse_trailer(trailer: &[u8], len: u64) -> Result<u32, String> {
-    let (Some((magic, rest)), true) =
-        (trailer.split_first_chunk::<8>(), trailer.len() as u64 == TRAILER_LEN)
+    let (Some((magic, rest)), true) = (trailer.split_first_chunk::<8>(), trailer.len() as u64 == TRAILER_LEN)
     else {
         return Err(format!("the trailer has {} bytes instead of {TRAILER_LEN}", trailer.len()));
     };

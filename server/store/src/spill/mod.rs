@@ -114,8 +114,9 @@ impl Spill {
                 self.stock().add(object, len);
                 Ok(())
             }
+            // The disk filled up meanwhile, or a quota says no where the file system would have said yes.
             Err(Error::Storage(e)) if says_disk_is_full(&e) => {
-                Err(Error::OutOfDisk { needed: len + TRAILER_LEN, free: self.free_disk_bytes() })
+                Err(Error::OutOfDisk { needed: len + TRAILER_LEN, free: 0 })
             }
             Err(e) => Err(e),
         }
@@ -220,7 +221,8 @@ impl Spill {
             return Err(corrupt(format!("it has {found} bytes instead of {}", len + TRAILER_LEN)));
         }
         let options = GetOptions { range: Some(GetRange::Suffix(TRAILER_LEN)), ..GetOptions::default() };
-        let end = storage.get_opts(&location, options).await.map_err(failed)?.bytes().await.map_err(failed)?;
+        let end =
+            storage.get_opts(&location, options).await.map_err(failed)?.bytes().await.map_err(failed)?;
         let expected = parse_trailer(&end, len).map_err(corrupt)?;
 
         // The next part is fetched while this one is copied.
@@ -231,7 +233,11 @@ impl Spill {
         loop {
             let range = at..at.saturating_add(part).min(len);
             let fetch = async {
-                if range.is_empty() { Ok(None) } else { storage.get_range(&location, range.clone()).await.map(Some) }
+                if range.is_empty() {
+                    Ok(None)
+                } else {
+                    storage.get_range(&location, range.clone()).await.map(Some)
+                }
             };
             let copy = async {
                 match fetched.take() {
@@ -319,7 +325,12 @@ async fn write_parts(
     Ok(())
 }
 
-async fn read_part(arena: Arena, offset: u64, len: u64, mut checksum: Checksum) -> Result<(Bytes, Checksum), Error> {
+async fn read_part(
+    arena: Arena,
+    offset: u64,
+    len: u64,
+    mut checksum: Checksum,
+) -> Result<(Bytes, Checksum), Error> {
     off_thread(move || {
         let data = arena.read(offset, len)?;
         checksum.update(&data);
@@ -328,7 +339,12 @@ async fn read_part(arena: Arena, offset: u64, len: u64, mut checksum: Checksum) 
     .await
 }
 
-async fn write_part(arena: Arena, offset: u64, data: Bytes, mut checksum: Checksum) -> Result<Checksum, Error> {
+async fn write_part(
+    arena: Arena,
+    offset: u64,
+    data: Bytes,
+    mut checksum: Checksum,
+) -> Result<Checksum, Error> {
     off_thread(move || {
         checksum.update(&data);
         arena.write(offset, &data)?;
@@ -337,7 +353,9 @@ async fn write_part(arena: Arena, offset: u64, data: Bytes, mut checksum: Checks
     .await
 }
 
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     spawn_blocking(work)
         .await
         .unwrap_or_else(|e| Err(Error::io("a transfer was cut off by the end of the runtime")(e.into())))

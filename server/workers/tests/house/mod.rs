@@ -42,7 +42,9 @@ impl House {
     pub async fn started(&mut self, launch: u64) -> u32 {
         self.find(&format!("start of {launch}"), |event| match event {
             Event::Started { launch: WorkerId(found), pid } if *found == launch => Some(*pid),
-            Event::StartFailed { launch: WorkerId(found), reason } if *found == launch => panic!("{launch}: {reason}"),
+            Event::StartFailed { launch: WorkerId(found), reason } if *found == launch => {
+                panic!("{launch}: {reason}")
+            }
             _ => None,
         })
         .await
@@ -50,7 +52,9 @@ impl House {
 
     pub async fn start_failed(&mut self, launch: u64) -> String {
         self.find(&format!("failed start of {launch}"), |event| match event {
-            Event::StartFailed { launch: WorkerId(found), reason } if *found == launch => Some(reason.clone()),
+            Event::StartFailed { launch: WorkerId(found), reason } if *found == launch => {
+                Some(reason.clone())
+            }
             Event::Started { launch: WorkerId(found), .. } if *found == launch => panic!("{launch} started"),
             _ => None,
         })
@@ -139,7 +143,9 @@ pub async fn gone(pid: u32) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), wait).await.unwrap_or_else(|_| panic!("{pid} does not end"));
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap_or_else(|_| panic!("{pid} does not end"));
 }
 
 pub fn kill_9(pid: u32) {
