@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import thornback
+from thornback import _client
 
 MIB = 1 << 20
 # Long enough that only a hang gets there.
@@ -145,16 +146,25 @@ def is_array(value: Any, mebibytes: float, fill: int = 0) -> bool:
     return bool(np.array_equal(value, array(mebibytes, fill)))
 
 
+def status() -> Any:
+    """What the server says of itself (`thornback.v1.Status`)."""
+    gc.collect()
+    return _client._status()
+
+
 def store_used() -> int:
     """Bytes that the server's object store holds in memory."""
-    gc.collect()
-    return int(thornback.status().store_used_bytes)
+    return int(status().store_used_bytes)
+
+
+def spilled() -> int:
+    """Bytes that the server has on disk."""
+    return int(status().spilled_bytes)
 
 
 def objects() -> int:
     """Objects that the server knows of."""
-    gc.collect()
-    return int(thornback.status().objects)
+    return int(status().objects)
 
 
 def is_alive(pid: int) -> bool:

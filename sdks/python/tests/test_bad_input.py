@@ -38,7 +38,7 @@ def test_a_function_that_no_pool_serves() -> None:
 
 @pytest.mark.parametrize("arguments", [(), (1, 2, 3)], ids=["too few", "too many"])
 def test_wrong_arity_of_a_function_called_by_name(arguments: tuple[int, ...], served: None) -> None:
-    """A function of another program cannot be checked by the caller, so the node checks the count and refuses the call before it runs."""
+    """A function of another program cannot be checked by its caller, so the node counts, and refuses the call before it runs."""
     with pytest.raises(thornback.WrongArityError):
         get(thornback.function("sums.add").remote(*arguments))
     assert get(thornback.function("sums.add").remote(1, 2)) == 3
@@ -66,11 +66,8 @@ def served(runtime: None, tmp_path: Path) -> None:
 
 def test_a_value_that_cannot_be_serialised_as_an_argument() -> None:
     """It is refused at the call, and what was wrong is named."""
-    for call in (
-        lambda: echo.remote(threading.Lock()),
-        lambda: echo.remote([{"deep": threading.Lock()}]),
-        lambda: thornback.put(open(os.devnull)),
-    ):
+    lock = threading.Lock()
+    for call in (lambda: echo.remote(lock), lambda: echo.remote([{"deep": lock}]), lambda: thornback.put(lock)):
         with pytest.raises(thornback.UnserializableError):
             call()
     still_works()
@@ -118,7 +115,7 @@ def test_an_exception_that_cannot_be_serialised() -> None:
 
 
 def test_an_exception_that_breaks_when_it_is_read() -> None:
-    """An exception whose constructor wants more than its args cannot be made again from its pickle; the caller still learns what happened."""
+    """An exception whose constructor wants more than its args cannot be unpickled; the caller still learns what happened."""
 
     class Awkward(RuntimeError):
         def __init__(self, first: str, second: str) -> None:
@@ -272,7 +269,7 @@ def test_options_that_have_no_meaning_are_refused_where_they_are_written() -> No
     with pytest.raises(TypeError):
         thornback.remote(42)  # type: ignore[call-overload]
     with pytest.raises(AttributeError):
-        Named.remote().no_such_method  # noqa: B018
+        Named.remote().no_such_method
     for wrong in (1, "text", None, [1]):
         with pytest.raises(TypeError):
             thornback.get(wrong)
@@ -358,7 +355,7 @@ class TestDisk:
         start(object_store_memory=64 * MIB, spill_dir=str(spill))
 
     def test_out_of_disk_is_a_clear_error_and_nothing_stored_is_lost(self) -> None:
-        """The put that does not fit any more says so. Everything before it can be read, and once something is dropped there is room again."""
+        """The put that does not fit says so. All before it can be read, and once something is dropped there is room again."""
         refs: list[Any] = []
         with pytest.raises((thornback.OutOfDiskError, thornback.StoreFullError)) as raised:
             for number in range(40):

@@ -12,6 +12,7 @@ import pytest
 
 import thornback
 from tests.support import DEADLINE, MIB, Bell, Gate, array, eventually, get, is_alive, is_array, settle
+from thornback import _client
 
 
 class TestLostObjects:
@@ -33,7 +34,7 @@ class TestLostObjects:
         del pressure
 
     def spilled(self, refs: tuple[Any, ...]) -> bool:
-        where = {item["id"]: item for item in thornback.list_state("objects")}
+        where = {item["id"]: item for item in _client.list_state("objects")}
         return all(where[ref.hex()]["location"] == "disk" for ref in refs)
 
     def test_37_a_lost_object_is_made_again_once_per_loss(self, bell: Bell) -> None:

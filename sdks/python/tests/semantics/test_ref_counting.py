@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import thornback
-from tests.support import MIB, Bell, Gate, array, eventually, get, is_alive, is_array, objects, settle, store_used
+from tests.support import MIB, Bell, Gate, array, eventually, get, is_alive, is_array, objects, settle, spilled, store_used
 
 SMALL_STORE = 75 * MIB
 
@@ -232,10 +232,10 @@ class TestSmallStore:
             for number, ref in enumerate(refs):
                 assert is_array(get(ref), 8, fill=number)
         assert store_used() <= SMALL_STORE
-        assert thornback.status().spilled_bytes > 0
+        assert spilled() > 0
         del refs, ref
         store_is_empty()
-        eventually(lambda: thornback.status().spilled_bytes == 0, "the disk is given back too")
+        eventually(lambda: spilled() == 0, "the disk is given back too")
 
     def test_28_tasks_read_spilled_arguments(self) -> None:
         """A task that wants what has been moved to disk gets it, though its caller never looked."""
