@@ -2,8 +2,9 @@
 
     python bench/memory.py [--tasks 1000000] [--json FILE]
 
-It starts a server of its own, runs the tasks in batches, prints the server's memory as it goes, and ends with status 1 if the last figure is more than
-5 % above the first. Only memory of the process's own counts (`RssAnon`): pages of the shared object store belong to the objects in it.
+It starts a server of its own, runs the tasks in batches, prints the server's memory as it goes, and ends with status 1 if the last figure
+is more than 5 % above the first. Only memory of the process's own counts (`RssAnon`): pages of the shared object store belong to the
+objects in it.
 """
 
 from __future__ import annotations
