@@ -24,9 +24,7 @@ pub(crate) enum Told {
     Ready,
     /// It forked a child for this launch.
     Forked { launch: WorkerId, pid: u32 },
-    /// It could not fork for this launch.
-    Failed { launch: WorkerId, reason: String },
-    /// The child of this launch ended, and it reaped it.
+    /// The child of this launch ended, and it reaped it. Or, without `Forked` before: no process could be made.
     Exited { launch: WorkerId, status: ExitStatus },
     /// Well-formed, but from a later version of the protocol.
     Unknown,
@@ -37,10 +35,8 @@ struct Line {
     #[serde(default)]
     ready: bool,
     forked: Option<u64>,
-    failed: Option<u64>,
     exited: Option<u64>,
     pid: Option<u32>,
-    reason: Option<String>,
     code: Option<i32>,
     signal: Option<i32>,
 }
@@ -55,10 +51,6 @@ impl Told {
                 Told::Forked { launch: WorkerId(launch), pid }
             }
             Line { forked: Some(_), pid: None, .. } => return Err("`forked` without `pid`".to_owned()),
-            Line { failed: Some(launch), reason, .. } => Told::Failed {
-                launch: WorkerId(launch),
-                reason: reason.unwrap_or_else(|| "it gave no reason".to_owned()),
-            },
             Line { exited: Some(launch), code, signal, .. } => Told::Exited {
                 launch: WorkerId(launch),
                 status: match (code, signal) {
@@ -152,7 +144,6 @@ mod tests {
             (r#"{"ready":true}"#, Told::Ready),
             (r#"{"ready":true,"later":"field"}"#, Told::Ready),
             (r#"{"forked":7,"pid":4242}"#, Told::Forked { launch, pid: 4242 }),
-            (r#"{"failed":7,"reason":"no memory"}"#, Told::Failed { launch, reason: "no memory".into() }),
             (
                 r#"{"exited":7,"pid":1,"code":3,"signal":null}"#,
                 Told::Exited { launch, status: ExitStatus::Code(3) },

@@ -30,8 +30,6 @@ use crate::workers::{Shared, TemplateId};
 
 /// Forks asked for and not answered yet; more wait here, where they cost no descriptors.
 const FORKS_IN_FLIGHT: usize = 16;
-/// Lines without meaning that a template may write to the control socket before it is given up.
-const GARBAGE_LINES: u32 = 32;
 /// How long a template may live on after it closed its control socket.
 const END_WAIT: Duration = Duration::from_secs(2);
 
@@ -191,7 +189,6 @@ struct Talk<'a> {
     // None once it is closed by either side.
     control: Option<UnixStream>,
     inbox: Inbox,
-    garbage: u32,
     ready: bool,
     untold_ready: bool,
     // When the template has to be ready, or gone.
@@ -218,7 +215,6 @@ impl<'a> Talk<'a> {
             pid,
             control: Some(control),
             inbox: Inbox::default(),
-            garbage: 0,
             ready: false,
             untold_ready: false,
             due: Some(Instant::now() + shared.options.ready_timeout),
@@ -322,31 +318,23 @@ impl<'a> Talk<'a> {
                 self.due = None;
             }
             Ok(Told::Forked { launch, pid }) => self.forked(launch, pid),
-            Ok(Told::Failed { launch, reason }) => {
-                if let Some(asked) = self.take_asked(launch) {
-                    let _ = asked.request.reply.send(Err(format!("its template could not fork: {reason}")));
-                }
-            }
             Ok(Told::Exited { launch, status }) => {
                 if let Some(death) = self.children.remove(&launch) {
                     let _ = death.send(status);
+                } else if let Some(asked) = self.take_asked(launch) {
+                    let _ = asked.request.reply.send(Err(
+                        "its template could not fork it: most likely the system has no room for \
+                         another process; check memory, and the limits on processes (ulimit -u, pids.max)"
+                            .to_owned(),
+                    ));
                 }
             }
             Ok(Told::Unknown) => {
                 debug!(template = self.template, "a template said something of a later version");
             }
             Err(problem) => {
-                self.garbage += 1;
                 let start = String::from_utf8_lossy(&line[..line.len().min(100)]);
-                warn!(
-                    template = self.template,
-                    "a template wrote {start:?} to its control socket: {problem}"
-                );
-                if self.garbage > GARBAGE_LINES {
-                    return Err(format!(
-                        "wrote more than {GARBAGE_LINES} lines to its control socket that have no meaning, such as {start:?}"
-                    ));
-                }
+                return Err(format!("wrote {start:?} to its control socket, which is no message: {problem}"));
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 """A template with no library behind it, for the tests of this crate. What it and its children do is said by the environment.
 
-FAKE_MODE: how the template behaves: "" (well), "never-ready", "no-answer", "garbage", "garbage-flood", "endless-line", "liar",
+FAKE_MODE: how the template behaves: "" (well), "never-ready", "no-answer", "later-version", "garbage", "half-a-message", "endless-line", "liar",
 "unasked", "fails-to-fork", "crash-before-ready", "close-control", "mute" (never tells of exits).
 FAKE_CHILD: what a child does: "sleep", "exit:N", "print", "ignore-term", "environment".
 """
@@ -54,10 +54,12 @@ def main():
     if MODE == "close-control":
         control.close()
         time.sleep(3600)
+    if MODE == "later-version":
+        say(news=[1, 2])
     if MODE == "garbage":
-        control.sendall(b"hello?\n\xff\xfe\x00\n[]\n{\"forked\":1}\n{\"news\":true}\n")
-    if MODE == "garbage-flood":
-        control.sendall(b"what\n" * 100)
+        control.sendall(b"hello?\xff\xfe\x00\n")
+    if MODE == "half-a-message":
+        control.sendall(b'{"forked":1}\n')
     if MODE == "endless-line":
         control.sendall(b"x" * 200_000)
     say(ready=True)
@@ -101,7 +103,7 @@ def main():
             if MODE == "no-answer":
                 continue
             if MODE == "fails-to-fork":
-                say(failed=launch, reason="Resource temporarily unavailable")
+                say(exited=launch, pid=0, code=None, signal=None)
                 continue
             if MODE == "liar":
                 # Its own parent, whom nobody may end at its word.

@@ -143,12 +143,17 @@ async fn a_template_whose_command_does_not_exist_dies_with_the_reason() {
 }
 
 #[tokio::test]
-async fn some_garbage_is_borne_and_a_flood_of_it_is_not() {
-    let (mut house, _) = warm("garbage", "exit:0").await;
+async fn words_of_a_later_version_are_ignored_and_garbage_ends_the_template() {
+    let (mut house, _) = warm("later-version", "exit:0").await;
     house.workers.fork(1, WorkerId(1));
     assert_eq!(house.exited(1).await.0, ExitStatus::Code(0));
 
-    for (number, mode, says) in [(2, "garbage-flood", "no meaning"), (3, "endless-line", "longer than")] {
+    let modes = [
+        (2, "garbage", "hello?"),
+        (3, "half-a-message", "without `pid`"),
+        (4, "endless-line", "longer than"),
+    ];
+    for (number, mode, says) in modes {
         house.workers.start_template(number, template(mode, ""));
         let reason = house.died(number).await;
         assert!(reason.contains(says), "{reason}");
@@ -183,7 +188,7 @@ async fn a_child_that_nobody_asked_for_is_ended() {
 async fn a_fork_that_fails_is_told() {
     let (mut house, _) = warm("fails-to-fork", "").await;
     house.workers.fork(1, WorkerId(1));
-    assert!(house.start_failed(1).await.contains("Resource temporarily unavailable"));
+    assert!(house.start_failed(1).await.contains("could not fork"));
     house.shutdown().await;
 }
 
