@@ -1,1 +1,203 @@
-//! Every decision of the server: state machines that take a time and an input and give effects out. No sockets, no clocks, no wire types.
+//! Every decision of the server, and no input or output.
+//!
+//! This crate never opens a socket, reads a clock, draws a random number, spawns a thread, decodes a user's value or sees a wire message. It takes
+//! facts ([`Input`]) with the time at which they became known, and gives orders ([`Effect`]). The same inputs give the same effects, so that a whole
+//! cluster runs in one thread from one seed, and a bug comes back from its inputs.
+//!
+//! There are two machines: [`node`], one for each server process (sessions, workers, tasks, actors, objects), and [`cluster`], one for all
+//! of them (membership, the registry of actors, placement groups). They speak only by messages ([`message`]). [`Core`] puts a node, the cluster where
+//! this node is the head, and the links to other nodes together.
+//!
+//! Kinds of call: `handle` takes an input in; afterwards carry out all effects, in order. `poll_timeout` says when to call `handle` with
+//! [`Input::Tick`] at the latest. Everything else only looks.
+//!
+//! ```
+//! use thornback_core::{Config, Core, Effect, Input, Message, Op, Peer};
+//! use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, Time, Value};
+//!
+//! let mut core = Core::new(Config::new(NodeId(Id([1; 16])), Resources::cpus(2)));
+//! let mut effects = Vec::new();
+//! let session = SessionId(1);
+//! let driver = Peer::Driver { namespace: "".into(), job_name: "".into(), want_logs: false, shared_memory: true, pid: 1 };
+//! let object = ObjectId(Id::new(*b"salty-bu", 1, 1));
+//! for input in [
+//!     Input::SessionOpened { session, peer: driver },
+//!     Input::Op { session, op: Op::Put { object, value: Value::nil() } },
+//!     Input::Op { session, op: Op::Watch { objects: vec![object] } },
+//! ] {
+//!     core.handle(Time::ZERO, input, &mut effects);
+//! }
+//! assert!(matches!(&effects[..], [Effect::Send { message: Message::Completion { object: o, .. }, .. }] if *o == object));
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod cluster;
+mod config;
+pub mod effect;
+pub mod input;
+pub mod link;
+mod map;
+pub mod message;
+pub mod node;
+
+mod actor;
+mod object;
+mod task;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use thornback_types::{JobId, NodeId, SessionId, Time};
+
+use crate::cluster::Cluster;
+use crate::link::Link;
+use crate::message::PeerMessage;
+use crate::node::Node;
+
+pub use config::Config;
+pub use effect::{Effect, Location, Message};
+pub use input::{Input, Op, Peer};
+pub use node::status::{Listing, Status};
+pub use task::{Kind, TaskSpec};
+
+/// One server process: a node, its links, and the cluster's control plane if it is the head.
+#[derive(Debug)]
+pub struct Core {
+    me: NodeId,
+    head: NodeId,
+    life: u64,
+    node: Node,
+    cluster: Option<Cluster>,
+    links: BTreeMap<NodeId, Link>,
+    /// Messages between the node and the cluster in this process.
+    local: VecDeque<PeerMessage>,
+}
+
+impl Core {
+    /// A node that has just started.
+    #[must_use]
+    pub fn new(config: Config) -> Core {
+        let cluster = (config.head == config.node).then(|| Cluster::new(&config));
+        Core {
+            me: config.node,
+            head: config.head,
+            life: config.life,
+            node: Node::new(config),
+            cluster,
+            links: BTreeMap::new(),
+            local: VecDeque::new(),
+        }
+    }
+
+    /// Takes an input in and appends what is to be done. `now` never goes back.
+    pub fn handle(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
+        self.node.set_now(now);
+        match input {
+            Input::Packet { from, packet } => self.receive(now, from, &packet),
+            input => self.node.handle(input),
+        }
+        self.node.run_timers();
+        self.settle(now);
+        effects.append(&mut self.node.out);
+        for (to, link) in &mut self.links {
+            let mut packets = Vec::new();
+            link.poll_transmit(now, &mut packets);
+            effects.extend(packets.into_iter().map(|packet| Effect::Packet { to: *to, packet }));
+        }
+    }
+
+    /// When to hand in [`Input::Tick`] at the latest, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let links = self.links.values().filter_map(Link::poll_timeout);
+        let cluster = self.cluster.as_ref().and_then(Cluster::poll_timeout);
+        links.chain(cluster).chain(self.node.poll_timeout()).min()
+    }
+
+    /// The job that a session belongs to, for its `Welcome`.
+    #[must_use]
+    pub fn job_of(&self, session: SessionId) -> Option<JobId> {
+        self.node.job_of(session)
+    }
+
+    /// The job of a session that is open, for its `Welcome`.
+    #[must_use]
+    pub fn job_of(&self, session: SessionId) -> Option<JobId> {
+        self.node.job_of(session)
+    }
+
+    /// Declares a pool of the node's own configuration, which serves all jobs.
+    pub fn add_pool(&mut self, spec: input::PoolSpec) {
+        self.node.add_pool(None, spec);
+    }
+
+    /// Numbers for people and tools.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let nodes = self.cluster.as_ref().map_or(1, Cluster::node_count);
+        self.node.status(nodes)
+    }
+
+    /// At most `limit` live things of a kind, in the order of their ids.
+    #[must_use]
+    pub fn list(&self, kind: Listing, limit: usize) -> Vec<node::status::Item> {
+        self.node.list(kind, limit)
+    }
+
+    /// Checks what must always hold and says what does not; for tests and the simulator. Takes time in proportion to everything that lives.
+    #[must_use]
+    pub fn check_invariants(&self) -> Vec<String> {
+        self.node.check_invariants()
+    }
+
+    fn receive(&mut self, now: Time, from: NodeId, packet: &link::Packet) {
+        let life = self.life;
+        let received = self.links.entry(from).or_insert_with(|| Link::new(life)).receive(packet);
+        if received.peer_restarted {
+            if let Some(cluster) = &mut self.cluster {
+                cluster.node_lost(now, from);
+            }
+            self.node.peer_lost(from);
+        }
+        for message in received.messages {
+            self.deliver(now, from, (*message).clone());
+        }
+    }
+
+    fn deliver(&mut self, now: Time, from: NodeId, message: PeerMessage) {
+        if message.is_for_head() {
+            if let Some(cluster) = &mut self.cluster {
+                cluster.handle(now, from, message);
+            }
+        } else {
+            self.node.handle_peer(from, message);
+        }
+    }
+
+    /// Passes messages between the machines in this process until there are none, and hands those for others to their links.
+    fn settle(&mut self, now: Time) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.run_timers(now);
+        }
+        loop {
+            self.post();
+            match self.local.pop_front() {
+                Some(message) => self.deliver(now, self.me, message),
+                None => return,
+            }
+        }
+    }
+
+    fn post(&mut self) {
+        let from_cluster = self.cluster.as_mut().map(|cluster| std::mem::take(&mut cluster.mail)).unwrap_or_default();
+        for (to, message) in std::mem::take(&mut self.node.mail).into_iter().chain(from_cluster) {
+            let to = if message.is_for_head() { self.head } else { to };
+            if to == self.me {
+                self.local.push_back(message);
+            } else {
+                let life = self.life;
+                self.links.entry(to).or_insert_with(|| Link::new(life)).send(message);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Which nodes there are.
+
+use thornback_types::{NodeId, Resources, Time};
+
+use crate::cluster::{Cluster, groups};
+use crate::message::{NodeView, PeerMessage};
+
+/// Heartbeats that a node may miss before it counts as dead.
+const MISSED_MAX: u32 = 5;
+
+/// A node that is alive.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) total: Resources,
+    pub(super) available: Resources,
+    heard: Time,
+}
+
+impl Cluster {
+    pub(super) fn join(&mut self, node: NodeId, total: Resources, available: Resources) {
+        self.members.insert(node, Member { total, available, heard: self.now });
+        self.retry_wait = groups::RETRY_MIN;
+        self.tell_view();
+        self.place_waiting();
+    }
+
+    pub(super) fn heartbeat_from(&mut self, node: NodeId, available: Resources) {
+        let now = self.now;
+        let Some(member) = self.members.get_mut(&node) else { return };
+        member.heard = now;
+        if member.available != available {
+            member.available = available;
+            self.tell_view();
+            self.place_waiting();
+        }
+    }
+
+    /// A node is gone, or its link says that it has begun a new life (and will join anew).
+    pub(crate) fn node_lost(&mut self, now: Time, node: NodeId) {
+        self.now = self.now.max(now);
+        if self.members.remove(&node).is_none() {
+            return;
+        }
+        let others: Vec<NodeId> = self.members.keys().copied().collect();
+        for other in others {
+            self.mail(other, PeerMessage::NodeDead { node });
+        }
+        self.tell_view();
+        self.groups_lost_with(node);
+        self.actors_lost_with(node);
+    }
+
+    pub(super) fn find_the_silent(&mut self) {
+        let patience = self.heartbeat * MISSED_MAX;
+        let silent = |(node, member): (&NodeId, &Member)| (*node != self.me && self.now.since(member.heard) >= patience).then_some(*node);
+        let silent: Vec<NodeId> = self.members.iter().filter_map(silent).collect();
+        for node in silent {
+            self.node_lost(self.now, node);
+        }
+    }
+
+    pub(super) fn next_silence(&self) -> Option<Time> {
+        let others = self.members.iter().filter(|(node, _)| **node != self.me);
+        others.map(|(_, member)| member.heard + self.heartbeat * MISSED_MAX).min()
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn view(&self) -> Vec<NodeView> {
+        let view = |(node, m): (&NodeId, &Member)| NodeView { node: *node, total: m.total.clone(), available: m.available.clone() };
+        self.members.iter().map(view).collect()
+    }
+
+    fn tell_view(&mut self) {
+        let nodes = self.view();
+        for node in self.members.keys().copied().collect::<Vec<_>>() {
+            self.mail(node, PeerMessage::View { nodes: nodes.clone() });
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A hash map that cannot be iterated in hash order, so that the same inputs give the same outputs on every machine.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+/// Hashes with a key: ids are made by senders, who must not be able to choose collisions. Two nodes with the same seed behave alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seed(pub(crate) u64);
+
+impl BuildHasher for Seed {
+    type Hasher = Mixer;
+
+    fn build_hasher(&self) -> Mixer {
+        Mixer(self.0 ^ 0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+/// Folded multiplication, as in foldhash: one widening multiply for each 8 bytes.
+#[derive(Debug)]
+pub(crate) struct Mixer(u64);
+
+impl Mixer {
+    fn mix(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0x5851_f42d_4c95_7f2d;
+        self.0 = (product as u64) ^ ((product >> 64) as u64) ^ self.0.rotate_left(29);
+    }
+}
+
+impl Hasher for Mixer {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.mix(word);
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.mix(u64::from(word));
+    }
+
+    /// Only lengths of fixed-size arrays come this way, and they tell nothing apart.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Map<K, V>(HashMap<K, V, Seed>);
+
+impl<K: Hash + Eq + Copy + Ord, V> Map<K, V> {
+    pub(crate) fn new(seed: Seed) -> Self {
+        Map(HashMap::with_hasher(seed))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn contains_key(&self, key: &K) -> bool {
+        self.0.contains_key(key)
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.0.insert(key, value)
+    }
+
+    /// Gives memory back once most of it is unused: a burst of a million tasks must not be kept for ever.
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.0.remove(key);
+        if self.0.capacity() > 4096 && self.0.len() * 8 < self.0.capacity() {
+            self.0.shrink_to(self.0.len() * 2);
+        }
+        value
+    }
+
+    pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+        self.0.entry(key).or_insert_with(make)
+    }
+
+    /// Keys whose entries pass, in key order.
+    #[expect(clippy::disallowed_methods, reason = "sorted before anyone sees it")]
+    pub(crate) fn sorted_keys(&self, mut pass: impl FnMut(&K, &V) -> bool) -> Vec<K> {
+        let mut keys: Vec<K> = self.0.iter().filter(|(key, value)| pass(key, value)).map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Folds all values with an operation for which order makes no difference (a sum, a count).
+    #[expect(clippy::disallowed_methods, reason = "the operation commutes")]
+    pub(crate) fn sum(&self, mut of: impl FnMut(&V) -> u64) -> u64 {
+        self.0.values().map(&mut of).sum()
+    }
+}

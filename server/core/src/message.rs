@@ -1,0 +1,179 @@
+//! What nodes and the control plane tell each other, as one closed enum. Carried by [`crate::link`], in order and each once.
+//!
+//! A message that carries refs grants the receiver one count on each of them at its owner: the sender has seen to that before it sends
+//! (`object/refs.rs`), and the receiver gives it back with `Return` when nothing on it holds the ref any more.
+
+#![expect(missing_docs, reason = "a field or variant has a comment where its name does not say it all")]
+
+use std::sync::Arc;
+
+use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value};
+
+use crate::effect::{Location, Reply};
+use crate::input::{ActorOptions, Output, Strategy};
+use crate::task::TaskSpec;
+
+/// Refs that a message carries, with the node that owns each.
+pub type Owners = Vec<(ObjectId, NodeId)>;
+
+/// From one machine to another; the two may live in one process.
+#[derive(Debug, Clone)]
+pub enum PeerMessage {
+    // Node to head.
+    Join { total: Resources, available: Resources },
+    Heartbeat { available: Resources },
+    RegisterActor { actor: Arc<ActorSpec>, reply: Option<(SessionId, u64)> },
+    ActorStarted { actor: ActorId, life: u32 },
+    /// The constructor raised, or the actor can never be placed: it is dead.
+    ActorNotStarted { actor: ActorId, life: u32, failure: Arc<Failure> },
+    /// Its worker died.
+    ActorLost { actor: ActorId, life: u32, failure: Arc<Failure> },
+    /// It ended on purpose.
+    ActorEnded { actor: ActorId, life: u32, failure: Arc<Failure> },
+    KillActor { actor: ActorId, restart: bool, graceful: bool, failure: Arc<Failure> },
+    SubscribeActor { actor: ActorId },
+    GetActor { name: String, namespace: String, session: SessionId, number: u64 },
+    ListActors { namespace: Option<String>, session: SessionId, number: u64 },
+    CreateGroup { group: PlacementGroupId, bundles: Vec<Resources>, strategy: Strategy, job: JobId },
+    RemoveGroup { group: PlacementGroupId },
+    JobEnded { job: JobId },
+
+    // Head to node.
+    View { nodes: Vec<NodeView> },
+    NodeDead { node: NodeId },
+    HostActor { actor: Arc<ActorSpec>, life: u32 },
+    StopActor { actor: ActorId, life: u32, graceful: bool, failure: Arc<Failure> },
+    ActorState { actor: ActorId, state: ActorState },
+    Answer { session: SessionId, number: u64, reply: Reply },
+    ReserveBundle { group: PlacementGroupId, bundle: u32, resources: Resources },
+    ReleaseGroup { group: PlacementGroupId },
+    GroupPlaced { group: PlacementGroupId, bundles: Vec<NodeId> },
+    GroupRemoved { group: PlacementGroupId },
+
+    // Node to head: the answer to `ReserveBundle`.
+    BundleReserved { group: PlacementGroupId, bundle: u32, ok: bool },
+
+    // Owner of a task to the node that runs it.
+    Assign { spec: Arc<TaskSpec>, attempt: u32, stored: Vec<StoredArg>, owners: Owners },
+    CancelRun { task: TaskId, attempt: u32, force: bool, code: Code },
+    ResumeRun { task: TaskId, attempt: u32, consumed: u64 },
+    // And back.
+    Finished { task: TaskId, attempt: u32, outcome: RunOutcome, owners: Owners, yielded: u64 },
+    Yielded { task: TaskId, attempt: u32, index: u64, item: RemoteOutput, owners: Owners },
+
+    // About objects, to their owner.
+    WatchObject { object: ObjectId },
+    CancelOutput { object: ObjectId, force: bool, recursive: bool },
+    /// The sender gives a ref on to `node`: count it.
+    Grant { object: ObjectId, node: NodeId },
+    /// The sender holds nothing of this any more; so many counts had been granted to it.
+    Return { object: ObjectId, grants: u32 },
+    CopyAdded { object: ObjectId },
+    /// The copy at `at` turned out to be gone.
+    CopyGone { object: ObjectId, at: NodeId },
+    // From the owner.
+    ObjectReady { object: ObjectId, outcome: RemoteOutcome, owners: Owners },
+    FreeCopy { object: ObjectId },
+
+    // Between the node that has the bytes and one that wants them.
+    Pull { object: ObjectId },
+    Offer { object: ObjectId, location: Option<Location> },
+    Pulled { object: ObjectId },
+}
+
+/// A node as the head sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    pub node: NodeId,
+    pub total: Resources,
+    pub available: Resources,
+}
+
+/// How to make an actor, and whose it is.
+#[derive(Debug)]
+pub struct ActorSpec {
+    pub actor: ActorId,
+    /// The creation, run as a task on the node that is to host it.
+    pub creation: Arc<TaskSpec>,
+    pub options: ActorOptions,
+    pub namespace: String,
+    pub owner: NodeId,
+    pub job: JobId,
+    pub stored: Vec<StoredArg>,
+    pub owners: Owners,
+}
+
+/// A large argument and where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredArg {
+    pub object: ObjectId,
+    pub size: u64,
+    pub at: Vec<NodeId>,
+}
+
+/// An actor's life as its callers see it.
+#[derive(Debug, Clone)]
+pub enum ActorState {
+    Pending,
+    Alive { node: NodeId, life: u32 },
+    Restarting { life: u32 },
+    Dead { failure: Arc<Failure> },
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum RunOutcome {
+    /// The worker answered with results.
+    Results(Vec<RemoteOutput>),
+    /// The worker answered with a failure.
+    Failed(Arc<Failure>),
+    /// The worker died with it, or may have; `failure` says how.
+    Lost(Arc<Failure>),
+    /// It has certainly not started.
+    NotRun,
+}
+
+/// A result on its way to its owner.
+#[derive(Debug, Clone)]
+pub enum RemoteOutput {
+    Value(Value),
+    /// In the sender's store.
+    Stored { size: u64, refs: Vec<ObjectId> },
+}
+
+/// What an owner says of an object.
+#[derive(Debug, Clone)]
+pub enum RemoteOutcome {
+    Value(Value),
+    Failure(Arc<Failure>),
+    Stored { size: u64, at: Vec<NodeId> },
+}
+
+/// What a worker session gave as an output, before its size is known.
+pub(crate) type Outputs = Vec<Output>;
+
+impl PeerMessage {
+    /// Whether the control plane is meant, wherever it runs.
+    #[must_use]
+    pub fn is_for_head(&self) -> bool {
+        use PeerMessage as M;
+        matches!(
+            self,
+            M::Join { .. }
+                | M::Heartbeat { .. }
+                | M::RegisterActor { .. }
+                | M::ActorStarted { .. }
+                | M::ActorNotStarted { .. }
+                | M::ActorLost { .. }
+                | M::ActorEnded { .. }
+                | M::KillActor { .. }
+                | M::SubscribeActor { .. }
+                | M::GetActor { .. }
+                | M::ListActors { .. }
+                | M::CreateGroup { .. }
+                | M::RemoveGroup { .. }
+                | M::JobEnded { .. }
+                | M::BundleReserved { .. }
+        )
+    }
+}

@@ -1,0 +1,161 @@
+//! What a node has to give, and the parts of it that placement groups have set aside.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use thornback_types::{Code, Failure, NodeId, PlacementGroupId, Resources, SessionId, TaskId, Value};
+
+use crate::effect::Outcome;
+use crate::input::Strategy;
+use crate::message::PeerMessage;
+use crate::node::queue::ClassKey;
+use crate::node::{Node, Taken, invalid};
+
+/// Resources set aside on this node.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    pub(crate) total: Resources,
+    pub(crate) available: Resources,
+}
+
+/// A placement group as its users see it.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// Where each bundle lies, once all are placed.
+    pub(crate) placed: Option<Vec<NodeId>>,
+    pub(crate) removed: bool,
+    /// Tasks that wait for it to be placed.
+    pub(crate) waiting: BTreeSet<TaskId>,
+}
+
+impl Node {
+    /// Where the demand of a class can be taken from: the node (`Some(None)`), a bundle, or nowhere at present.
+    #[expect(clippy::option_option, reason = "nowhere, the node itself, or one of its bundles")]
+    pub(crate) fn fitting_bundle(&self, key: &ClassKey) -> Option<Option<(PlacementGroupId, u32)>> {
+        match key.bundle {
+            None => self.available.fits(&key.demand).then_some(None),
+            Some((group, Some(index))) => {
+                let bundle = self.bundles.get(&(group, index))?;
+                bundle.available.fits(&key.demand).then_some(Some((group, index)))
+            }
+            Some((group, None)) => self
+                .bundles
+                .range((group, 0)..=(group, u32::MAX))
+                .find(|(_, bundle)| bundle.available.fits(&key.demand))
+                .map(|(at, _)| Some(*at)),
+        }
+    }
+
+    pub(crate) fn resources_at(&self, bundle: Option<(PlacementGroupId, u32)>) -> &Resources {
+        bundle.and_then(|at| self.bundles.get(&at)).map_or(&self.available, |bundle| &bundle.available)
+    }
+
+    /// Takes what [`Node::fitting_bundle`] found to fit.
+    pub(crate) fn take_resources(&mut self, bundle: Option<(PlacementGroupId, u32)>, demand: &Resources) {
+        match bundle {
+            None => self.available.take_down_to_zero(demand),
+            Some(at) => {
+                if let Some(bundle) = self.bundles.get_mut(&at) {
+                    bundle.available.take_down_to_zero(demand);
+                }
+            }
+        }
+    }
+
+    /// A bundle that was removed meanwhile has been returned to the node already, all of it.
+    pub(crate) fn return_resources(&mut self, bundle: Option<(PlacementGroupId, u32)>, held: &Resources) {
+        match bundle {
+            None => self.available.add(held),
+            Some(at) => {
+                if let Some(bundle) = self.bundles.get_mut(&at) {
+                    bundle.available.add(held);
+                }
+            }
+        }
+        self.schedule_due = true;
+    }
+
+    pub(crate) fn create_group(
+        &mut self,
+        session: SessionId,
+        group: PlacementGroupId,
+        bundles: Vec<Resources>,
+        strategy: Strategy,
+    ) -> Taken {
+        if bundles.is_empty() || bundles.len() > 1000 || bundles.iter().any(Resources::is_empty) {
+            return Err(invalid("A placement group needs 1 to 1000 bundles, and each asks for something."));
+        }
+        if self.groups.contains_key(&group) || group.0.index() != 0 {
+            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The placement group {group} exists already."))));
+        }
+        let job = self.job_of(session).unwrap_or_default();
+        self.groups.insert(group, Group::default());
+        self.new_object(group.ready(), job);
+        self.session_count(session, group.ready());
+        self.mail_head(PeerMessage::CreateGroup { group, bundles, strategy, job });
+        Ok(())
+    }
+
+    /// The head asks for resources to be set aside.
+    pub(crate) fn reserve_bundle(&mut self, group: PlacementGroupId, bundle: u32, resources: Resources) {
+        let ok = self.available.take(&resources).is_ok();
+        if ok {
+            self.bundles.insert((group, bundle), Bundle { total: resources.clone(), available: resources });
+        }
+        self.mail_head(PeerMessage::BundleReserved { group, bundle, ok });
+    }
+
+    pub(crate) fn group_placed(&mut self, group: PlacementGroupId, nodes: Vec<NodeId>) {
+        let state = self.groups.entry(group).or_default();
+        state.placed = Some(nodes);
+        for task in std::mem::take(&mut state.waiting) {
+            self.place(task);
+        }
+        if self.objects.get(&group.ready()).is_some_and(|object| object.owner == self.me) {
+            self.object_ready(group.ready(), Outcome::Value(Value::nil()));
+        }
+        self.schedule_due = true;
+    }
+
+    pub(crate) fn group_removed(&mut self, group: PlacementGroupId) {
+        let state = self.groups.entry(group).or_default();
+        state.removed = true;
+        state.placed = None;
+        let waiting = std::mem::take(&mut state.waiting);
+        let failure = group_gone(group);
+        for task in waiting {
+            self.end_task(task, &failure, true);
+        }
+        if self.objects.get(&group.ready()).is_some_and(|object| object.owner == self.me && object.is_pending()) {
+            self.object_ready(group.ready(), Outcome::Failure(Arc::new(failure)));
+        }
+    }
+
+    /// Ends what runs in the group here and gives its resources back, all at once.
+    pub(crate) fn release_group(&mut self, group: PlacementGroupId) {
+        let failure = group_gone(group);
+        for task in self.runs.sorted_keys(|_, run| run.spec.declaration.placement.is_some_and(|(g, _)| g == group)) {
+            if self.runs.get(&task).is_some_and(|run| run.worker.is_none()) {
+                self.unqueue(task);
+                self.run_failed(task, failure.clone());
+            }
+        }
+        let workers: Vec<_> =
+            self.workers.iter().filter(|(_, w)| w.bundle.is_some_and(|(g, _)| g == group)).map(|(id, _)| *id).collect();
+        for worker in workers {
+            self.end_worker_for(worker, failure.clone());
+        }
+        let bundles: Vec<_> = self.bundles.range((group, 0)..=(group, u32::MAX)).map(|(at, _)| *at).collect();
+        for at in bundles {
+            if let Some(bundle) = self.bundles.remove(&at) {
+                self.available.add(&bundle.total);
+            }
+        }
+        self.schedule_due = true;
+    }
+
+}
+
+fn group_gone(group: PlacementGroupId) -> Failure {
+    Failure::new(Code::PlacementGroupRemoved, format!("The placement group {group} was removed."))
+}

@@ -1,0 +1,200 @@
+//! One server process: its sessions, workers, queue and objects. The nouns that a user knows (task, actor, object) have folders of their own;
+//! here is what belongs to the process.
+
+pub(crate) mod bundle;
+mod memory;
+mod peer;
+pub(crate) mod pool;
+pub(crate) mod queue;
+pub(crate) mod session;
+pub mod status;
+pub(crate) mod timer;
+pub(crate) mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Time, WorkerId};
+
+use crate::actor::{Called, Hosted};
+use crate::config::Config;
+use crate::effect::{Effect, Message};
+use crate::input::Input;
+use crate::map::{Map, Seed};
+use crate::message::{NodeView, PeerMessage};
+use crate::node::bundle::Bundle;
+use crate::node::pool::Pools;
+use crate::node::queue::{Class, ClassId, ClassKey};
+use crate::node::session::Session;
+use crate::node::timer::Timer;
+use crate::node::worker::Worker;
+use crate::object::{ObjectRecord, Store};
+use crate::task::{Run, Stream, Task};
+
+/// The result of taking an operation in: a failure is answered by `Refused`.
+pub(crate) type Taken = Result<(), Box<Failure>>;
+
+/// The machine of one server process.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) me: NodeId,
+    pub(crate) now: Time,
+    /// Effects of the current call.
+    pub(crate) out: Vec<Effect>,
+    /// Messages of the current call to other machines; those for the head may name any node.
+    pub(crate) mail: Vec<(NodeId, PeerMessage)>,
+    pub(crate) timers: BTreeSet<(Time, Timer)>,
+
+    pub(crate) sessions: BTreeMap<SessionId, Session>,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) pools: Pools,
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    pub(crate) next_worker: u64,
+
+    /// What no lease, actor or bundle holds.
+    pub(crate) available: Resources,
+    pub(crate) classes: BTreeMap<ClassId, Class>,
+    pub(crate) class_ids: BTreeMap<ClassKey, ClassId>,
+    pub(crate) next_class: u32,
+    /// Classes with queued tasks.
+    pub(crate) waiting: BTreeSet<ClassId>,
+    /// The class that was served last, so that the next one is first in turn.
+    pub(crate) last_served: ClassId,
+    /// Something changed that may let a queued task run.
+    pub(crate) schedule_due: bool,
+    pub(crate) bundles: BTreeMap<(PlacementGroupId, u32), Bundle>,
+    pub(crate) groups: BTreeMap<PlacementGroupId, bundle::Group>,
+
+    pub(crate) tasks: Map<TaskId, Task>,
+    pub(crate) runs: Map<TaskId, Run>,
+    /// Streams whose handles live.
+    pub(crate) streams: Map<TaskId, Stream>,
+    pub(crate) called: BTreeMap<ActorId, Called>,
+    pub(crate) hosted: BTreeMap<ActorId, Hosted>,
+
+    pub(crate) objects: Map<ObjectId, ObjectRecord>,
+    pub(crate) store: Store,
+    /// Objects that were asked for at another node, and where they lie there once it has said.
+    pub(crate) pulling: BTreeMap<ObjectId, (NodeId, Option<crate::effect::Location>)>,
+    /// Room that is being written to from disk or from another node; it is not free before that has ended.
+    pub(crate) restoring: BTreeMap<ObjectId, crate::effect::Location>,
+    /// Objects that were freed while they were being written to disk.
+    pub(crate) spills_to_drop: BTreeMap<ObjectId, crate::effect::Location>,
+
+    pub(crate) view: Vec<NodeView>,
+    pub(crate) tasks_finished: u64,
+    pub(crate) next_declaration: u64,
+    pub(crate) next_order: u64,
+}
+
+/// All work of one driver.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) namespace: Arc<str>,
+    /// The driver; `None` once it is gone.
+    pub(crate) driver: Option<SessionId>,
+    pub(crate) want_logs: bool,
+    /// Shipped definitions, kept until the job ends.
+    pub(crate) code: BTreeSet<ObjectId>,
+    /// The job's arena, once something large was stored.
+    pub(crate) arena: Option<u32>,
+}
+
+impl Node {
+    pub(crate) fn new(config: Config) -> Node {
+        let seed = Seed(config.seed);
+        let mut node = Node {
+            me: config.node,
+            now: Time::ZERO,
+            out: Vec::new(),
+            mail: Vec::new(),
+            timers: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            pools: Pools::default(),
+            workers: BTreeMap::new(),
+            next_worker: 1,
+            available: config.resources.clone(),
+            classes: BTreeMap::new(),
+            class_ids: BTreeMap::new(),
+            next_class: 1,
+            waiting: BTreeSet::new(),
+            last_served: ClassId(0),
+            schedule_due: false,
+            bundles: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            tasks: Map::new(seed),
+            runs: Map::new(seed),
+            streams: Map::new(seed),
+            called: BTreeMap::new(),
+            hosted: BTreeMap::new(),
+            objects: Map::new(seed),
+            store: Store::new(config.store_bytes),
+            pulling: BTreeMap::new(),
+            restoring: BTreeMap::new(),
+            spills_to_drop: BTreeMap::new(),
+            view: Vec::new(),
+            tasks_finished: 0,
+            next_declaration: 0,
+            next_order: 0,
+            config,
+        };
+        node.join();
+        node
+    }
+
+    pub(crate) fn set_now(&mut self, now: Time) {
+        self.now = self.now.max(now);
+    }
+
+    pub(crate) fn handle(&mut self, input: Input) {
+        match input {
+            Input::SessionOpened { session, peer } => self.session_opened(session, peer),
+            Input::SessionClosed { session } => self.session_closed(session),
+            Input::Op { session, op } => {
+                if let Err(failure) = self.take_op(session, op) {
+                    self.out.push(Effect::Refuse { session, failure });
+                }
+            }
+            Input::WorkerStarted { worker, pid } => self.worker_started(worker, pid),
+            Input::WorkerStartFailed { worker, reason } => self.worker_start_failed(worker, &reason),
+            Input::WorkerExited { worker, status } => self.worker_exited(worker, status),
+            Input::WorkerPrinted { worker, lines } => self.worker_printed(worker, lines),
+            Input::Memory { total, available, workers } => self.memory_read(total, available, &workers),
+            Input::Spilled { object, result } => self.spilled(object, result),
+            Input::Restored { object, result } => self.restored(object, result),
+            Input::BytesSent { session, object } => self.unpin(session, object),
+            Input::Copied { object, from, result } => self.copied(object, from, result),
+            Input::Packet { .. } | Input::Tick => {}
+        }
+        if self.schedule_due {
+            self.schedule();
+        }
+    }
+
+    pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage) {
+        self.take_peer_message(from, message);
+        if self.schedule_due {
+            self.schedule();
+        }
+    }
+
+    pub(crate) fn send(&mut self, session: SessionId, message: Message) {
+        self.out.push(Effect::Send { session, message });
+    }
+
+    pub(crate) fn mail(&mut self, to: NodeId, message: PeerMessage) {
+        self.mail.push((to, message));
+    }
+
+    /// To the control plane, wherever it runs.
+    pub(crate) fn mail_head(&mut self, message: PeerMessage) {
+        self.mail.push((self.config.head, message));
+    }
+}
+
+/// An operation that makes no sense.
+pub(crate) fn invalid(message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(Code::InvalidArgument, message))
+}

@@ -1,0 +1,229 @@
+//! Pools: which workers serve which functions, and how more of them are started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use thornback_types::{Code, Failure, JobId, SessionId, TaskId, WorkerId};
+
+use crate::effect::{Effect, Message, Pool};
+use crate::input::{Declaration, Function, PoolSpec};
+use crate::node::{Node, Taken, invalid};
+
+/// Starts that fail in a row before the tasks that wait for the pool fail too.
+const START_FAILURES_MAX: u32 = 3;
+
+/// All pools of this node.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    pub(crate) by_number: BTreeMap<u32, PoolState>,
+    next: u32,
+    /// Tasks whose function no pool is known to serve yet, while a pool is still to say what it serves.
+    pub(crate) undecided: BTreeSet<TaskId>,
+}
+
+/// One pool.
+#[derive(Debug)]
+pub(crate) struct PoolState {
+    pub(crate) pool: Arc<Pool>,
+    /// The job that declared it; `None` for all jobs.
+    pub(crate) job: Option<JobId>,
+    pub(crate) functions: BTreeMap<String, Function>,
+    /// Whether a worker has said what it serves.
+    pub(crate) announced: bool,
+    pub(crate) start_failures: u32,
+    pub(crate) retired: bool,
+    /// Workers with nothing to do, the one that worked last at the end.
+    pub(crate) idle: Vec<WorkerId>,
+}
+
+/// Where a call can run.
+pub(crate) enum Found {
+    Pool(u32),
+    /// A pool may serve it; it has yet to say.
+    Undecided,
+    Nowhere(Box<Failure>),
+}
+
+impl PoolState {
+    fn serves(&self, function: &str) -> bool {
+        self.functions.contains_key(function) || self.pool.spec.functions.iter().any(|name| name == function)
+    }
+}
+
+impl Node {
+    pub(crate) fn declare_pool(&mut self, session: SessionId, spec: PoolSpec) -> Taken {
+        if spec.name.is_empty() || spec.command.is_empty() {
+            return Err(invalid("A pool needs a name and a command that starts its workers."));
+        }
+        let job = self.sessions.get(&session).map(|s| s.job).filter(|_| session != SessionId(0));
+        let known = self.pools.by_number.iter().find(|(_, p)| p.job == job && !p.retired && p.pool.spec.name == spec.name);
+        let number = match known {
+            Some((number, pool)) if pool.pool.spec == spec => *number,
+            known => {
+                if let Some(number) = known.map(|(number, _)| *number) {
+                    self.retire_pool(number);
+                }
+                self.add_pool(job, spec.clone())
+            }
+        };
+        if spec.default_for_session
+            && let Some(session) = self.sessions.get_mut(&session)
+        {
+            session.default_pool = Some(number);
+        }
+        for _ in self.workers.values().filter(|w| w.pool == number).count()..spec.prestart.min(64) as usize {
+            self.start_worker(number);
+        }
+        self.decide_undecided();
+        Ok(())
+    }
+
+    /// A pool of the node's own configuration, for all jobs.
+    pub(crate) fn add_pool(&mut self, job: Option<JobId>, spec: PoolSpec) -> u32 {
+        self.pools.next += 1;
+        let number = self.pools.next;
+        let pool = Arc::new(Pool { number, spec });
+        let state = PoolState { pool, job, functions: BTreeMap::new(), announced: false, start_failures: 0, retired: false, idle: Vec::new() };
+        self.pools.by_number.insert(number, state);
+        number
+    }
+
+    /// The pool that a worker which dialled in by itself belongs to.
+    pub(crate) fn pool_of_visitor(&mut self, name: &str, language: &str) -> u32 {
+        let known = self.pools.by_number.iter().find(|(_, p)| p.job.is_none() && p.pool.spec.name == name).map(|(number, _)| *number);
+        known.unwrap_or_else(|| {
+            self.add_pool(None, PoolSpec { name: name.into(), language: language.into(), ..PoolSpec::default() })
+        })
+    }
+
+    pub(crate) fn announce(&mut self, pool: u32, functions: Vec<Function>) {
+        let Some(state) = self.pools.by_number.get_mut(&pool) else { return };
+        state.announced = true;
+        state.start_failures = 0;
+        state.functions.extend(functions.into_iter().map(|function| (function.name.clone(), function)));
+        self.decide_undecided();
+    }
+
+    /// Decides where a declaration's calls run.
+    pub(crate) fn find_pool(&self, job: JobId, default: Option<u32>, declaration: &Declaration) -> Found {
+        let named = declaration.pool.as_deref();
+        let mine = |p: &PoolState| !p.retired && p.job.is_none_or(|j| j == job) && named.is_none_or(|name| p.pool.spec.name == name);
+        if declaration.code.is_some() {
+            return match (named, default) {
+                (None, Some(pool)) => Found::Pool(pool),
+                _ => match self.pools.by_number.iter().filter(|(_, p)| mine(p)).max_by_key(|(_, p)| p.job.is_some()) {
+                    Some((number, _)) if named.is_some() => Found::Pool(*number),
+                    _ => Found::Nowhere(self.not_served(job, declaration)),
+                },
+            };
+        }
+        let mut undecided = false;
+        // The job's own pools go before those that all share.
+        for own in [true, false] {
+            for (number, pool) in self.pools.by_number.iter().filter(|(_, p)| mine(p) && p.job.is_some() == own) {
+                if pool.serves(&declaration.function) {
+                    return Found::Pool(*number);
+                }
+                undecided |= !pool.announced && !pool.pool.spec.command.is_empty() && pool.start_failures < START_FAILURES_MAX;
+            }
+        }
+        if undecided { Found::Undecided } else { Found::Nowhere(self.not_served(job, declaration)) }
+    }
+
+    fn not_served(&self, job: JobId, declaration: &Declaration) -> Box<Failure> {
+        let pools: Vec<String> = self
+            .pools
+            .by_number
+            .values()
+            .filter(|p| !p.retired && p.job.is_none_or(|j| j == job))
+            .map(|p| {
+                let mut names: Vec<&str> = p.functions.keys().map(String::as_str).collect();
+                names.extend(p.pool.spec.functions.iter().map(String::as_str));
+                names.truncate(20);
+                format!("{} ({})", p.pool.spec.name, if names.is_empty() { "no functions by name".into() } else { names.join(", ") })
+            })
+            .collect();
+        let place = declaration.pool.as_deref().map_or("No pool".into(), |pool| format!("No pool named {pool:?}"));
+        let known = if pools.is_empty() { "there are no pools: declare one".into() } else { format!("the pools are {}", pools.join("; ")) };
+        Box::new(Failure::new(Code::FunctionNotFound, format!("{place} serves the function {:?}; {known}.", declaration.function)))
+    }
+
+    /// Tasks wait for a pool to say what it serves: see that one of its workers comes up.
+    pub(crate) fn wake_silent_pools(&mut self, job: JobId) {
+        let silent: Vec<u32> = self
+            .pools
+            .by_number
+            .iter()
+            .filter(|(_, p)| !p.announced && !p.retired && p.job.is_none_or(|j| j == job) && !p.pool.spec.command.is_empty())
+            .map(|(number, _)| *number)
+            .collect();
+        for pool in silent {
+            if !self.workers.values().any(|w| w.pool == pool) {
+                self.start_worker(pool);
+            }
+        }
+    }
+
+    pub(crate) fn decide_undecided(&mut self) {
+        for task in std::mem::take(&mut self.pools.undecided) {
+            self.place(task);
+        }
+    }
+
+    /// A worker did not come up.
+    pub(crate) fn pool_start_failed(&mut self, pool: u32, reason: &str) {
+        let Some(state) = self.pools.by_number.get_mut(&pool) else { return };
+        state.start_failures += 1;
+        let hopeless = state.start_failures >= START_FAILURES_MAX;
+        let failure = Failure::new(
+            Code::WorkerStartFailed,
+            format!("A worker of pool {:?} did not start: {reason}. Check its command: {:?}.", state.pool.spec.name, state.pool.spec.command),
+        );
+        let job = state.job;
+        if state.start_failures == 1 {
+            self.notice(job, &failure);
+        }
+        if hopeless {
+            self.fail_queued_of_pool(pool, &failure);
+            // The next task tries anew, once.
+            if let Some(state) = self.pools.by_number.get_mut(&pool) {
+                state.start_failures = START_FAILURES_MAX - 1;
+                state.announced = true;
+            }
+            self.decide_undecided();
+            if let Some(state) = self.pools.by_number.get_mut(&pool) {
+                state.announced = !state.functions.is_empty();
+            }
+        }
+        self.schedule_due = true;
+    }
+
+    /// Tells the drivers of a job, or of all.
+    pub(crate) fn notice(&mut self, job: Option<JobId>, failure: &Failure) {
+        let drivers: Vec<SessionId> =
+            self.jobs.iter().filter(|(id, _)| job.is_none_or(|j| j == **id)).filter_map(|(_, job)| job.driver).collect();
+        for driver in drivers {
+            self.send(driver, Message::Notice(Box::new(failure.clone())));
+        }
+    }
+
+    /// No new workers; idle ones end, the template too once nothing of the pool lives.
+    pub(crate) fn retire_pool(&mut self, number: u32) {
+        let Some(state) = self.pools.by_number.get_mut(&number) else { return };
+        state.retired = true;
+        let idle: Vec<_> = self.workers.iter().filter(|(_, w)| w.pool == number && !w.is_busy()).map(|(id, _)| *id).collect();
+        for worker in idle {
+            self.stop_worker(worker, crate::effect::Stop::Gently);
+        }
+        self.forget_pool_if_empty(number);
+    }
+
+    pub(crate) fn forget_pool_if_empty(&mut self, number: u32) {
+        let Some(state) = self.pools.by_number.get(&number) else { return };
+        if state.retired && !self.workers.values().any(|w| w.pool == number) {
+            let pool = Arc::clone(&state.pool);
+            self.pools.by_number.remove(&number);
+            self.out.push(Effect::RetirePool { pool });
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! Which task goes to which worker, and when.
+//!
+//! Queued tasks of one pool, demand and bundle form a *class*. A worker that runs tasks of a class *leases* the class's resources, once however
+//! many tasks follow each other on it. Short tasks are sent ahead of their turn, so that a worker never waits for the node; those behind a task that
+//! turns out long, or that waits for objects, are recalled. Classes take turns.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use thornback_types::{Code, Failure, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
+
+use crate::effect::{Message, Stop};
+use crate::input::Retries;
+use crate::node::timer::Timer;
+use crate::node::worker::{OVERTAKE_AFTER, WorkerState};
+use crate::node::{Node, Taken};
+use crate::task::RunState;
+
+/// Work that is sent ahead to a worker, in time. More would not make it faster, and would be in the wrong place when another becomes free.
+const AHEAD: Duration = Duration::from_millis(2);
+const AHEAD_TASKS_MAX: u64 = 256;
+/// A class that others wait for gives its workers up after this long.
+const TURN: Duration = Duration::from_millis(10);
+
+/// A class by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClassId(pub(crate) u32);
+
+/// What tasks of one class have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClassKey {
+    pub(crate) pool: u32,
+    pub(crate) demand: Resources,
+    pub(crate) bundle: Option<(PlacementGroupId, Option<u32>)>,
+    /// Needs a worker of its own: the creation of an actor.
+    pub(crate) dedicated: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Class {
+    pub(crate) key: ClassKey,
+    pub(crate) queue: VecDeque<TaskId>,
+    pub(crate) leased: Vec<WorkerId>,
+    /// Mean time of a task in nanoseconds, once one has run.
+    pub(crate) mean: Option<u64>,
+    /// Tasks whose arguments are being brought near.
+    pub(crate) staging: usize,
+    pub(crate) noticed: bool,
+}
+
+impl Node {
+    /// Queues a run on this node.
+    pub(crate) fn enqueue(&mut self, task: TaskId) {
+        let Some(run) = self.runs.get_mut(&task) else { return };
+        run.state = RunState::Queued;
+        let id = run.class;
+        let Some(class) = self.classes.get_mut(&id) else { return };
+        class.queue.push_back(task);
+        if class.queue.len() == 1 {
+            self.waiting.insert(id);
+            if class.leased.is_empty() && !class.noticed {
+                self.timers.insert((self.now + self.config.infeasible_notice, Timer::Infeasible(id)));
+            }
+        }
+        self.schedule_due = true;
+    }
+
+    /// Back to where it came from: it goes before those that came later.
+    pub(crate) fn requeue_front(&mut self, task: TaskId) {
+        let Some(run) = self.runs.get_mut(&task) else { return };
+        run.state = RunState::Queued;
+        run.worker = None;
+        if let Some(class) = self.classes.get_mut(&run.class) {
+            class.queue.push_front(task);
+            self.waiting.insert(run.class);
+            self.schedule_due = true;
+        }
+    }
+
+    pub(crate) fn class_for(&mut self, key: ClassKey) -> ClassId {
+        if let Some(id) = self.class_ids.get(&key) {
+            return *id;
+        }
+        let id = ClassId(self.next_class);
+        self.next_class += 1;
+        self.class_ids.insert(key.clone(), id);
+        let class = Class { key, queue: VecDeque::new(), leased: Vec::new(), mean: None, staging: 0, noticed: false };
+        self.classes.insert(id, class);
+        id
+    }
+
+    /// Forgets classes that nothing uses, once there are many of them.
+    fn prune_classes(&mut self) {
+        if self.classes.len() < 1024 {
+            return;
+        }
+        let in_use: std::collections::BTreeSet<ClassId> =
+            self.runs.sorted_keys(|_, _| true).iter().filter_map(|task| self.runs.get(task).map(|run| run.class)).collect();
+        self.classes.retain(|id, class| in_use.contains(id) || !class.leased.is_empty());
+        self.class_ids.retain(|_, id| self.classes.contains_key(id));
+    }
+
+    /// Lets every class in turn have what it can get.
+    pub(crate) fn schedule(&mut self) {
+        self.schedule_due = false;
+        if self.waiting.is_empty() {
+            self.prune_classes();
+            return;
+        }
+        let last = self.last_served;
+        let (before, after): (Vec<ClassId>, Vec<ClassId>) = self.waiting.iter().partition(|id| **id <= last);
+        for id in after.into_iter().chain(before) {
+            if self.serve(id) {
+                self.last_served = id;
+            }
+        }
+    }
+
+    /// Whether a task was sent.
+    fn serve(&mut self, id: ClassId) -> bool {
+        let mut served = false;
+        while let Some(task) = self.classes.get(&id).and_then(|class| class.queue.front().copied()) {
+            match self.args_near(task) {
+                ArgsNear::Yes => {}
+                ArgsNear::Coming => {
+                    // Bring near what the next ones need as well, but no more than can soon run: near objects cannot be spilled.
+                    self.pop_front(id);
+                    if self.classes.get(&id).is_none_or(|class| class.staging > class.leased.len() + 1) {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            let Some(worker) = self.pick_worker(id, task) else { break };
+            self.pop_front(id);
+            served = true;
+            self.dispatch(task, worker);
+        }
+        served
+    }
+
+    fn pop_front(&mut self, id: ClassId) {
+        if let Some(class) = self.classes.get_mut(&id) {
+            class.queue.pop_front();
+            if class.queue.is_empty() {
+                self.waiting.remove(&id);
+            }
+        }
+    }
+
+    /// Takes a task out of its queue, wherever it stands.
+    pub(crate) fn unqueue(&mut self, task: TaskId) {
+        let Some(run) = self.runs.get(&task) else { return };
+        let id = run.class;
+        let state = run.state;
+        if let Some(class) = self.classes.get_mut(&id) {
+            match state {
+                RunState::Queued => class.queue.retain(|t| *t != task),
+                RunState::Staging { .. } => class.staging = class.staging.saturating_sub(1),
+                RunState::Sent => {}
+            }
+            if class.queue.is_empty() {
+                self.waiting.remove(&id);
+            }
+        }
+    }
+
+    fn pick_worker(&mut self, id: ClassId, task: TaskId) -> Option<WorkerId> {
+        let class = self.classes.get(&id)?;
+        let dedicated = class.key.dedicated;
+        let mut best: Option<(usize, WorkerId)> = None;
+        if !dedicated {
+            for worker in &class.leased {
+                let Some(w) = self.workers.get(worker).filter(|w| w.blocked == 0 && w.ended_for.is_none()) else { continue };
+                if w.running.is_empty() {
+                    return Some(*worker);
+                }
+                if best.is_none_or(|(least, _)| w.running.len() < least) {
+                    best = Some((w.running.len(), *worker));
+                }
+            }
+        }
+        if let Some(worker) = self.lease_idle(id) {
+            return Some(worker);
+        }
+        let (running, worker) = best?;
+        let class = self.classes.get(&id)?;
+        let ahead = match class.mean {
+            Some(mean) => (AHEAD.as_nanos() as u64 / mean.max(1)).min(AHEAD_TASKS_MAX),
+            None => 1,
+        };
+        let contended = self.waiting.len() > 1
+            && matches!(self.workers.get(&worker)?.state, WorkerState::Leased { since, .. } if self.now.since(since) > TURN);
+        // A task that may run only once must not be behind another: if the worker died, nobody could tell whether it had started.
+        let once = matches!(self.tasks.get(&task).map(|t| t.retries), Some(Retries::Limited(0)));
+        (!contended && !once && (running as u64) <= ahead).then_some(worker)
+    }
+
+    /// An idle worker with the class's resources, or a start of one.
+    fn lease_idle(&mut self, id: ClassId) -> Option<WorkerId> {
+        let class = self.classes.get(&id)?;
+        let (key, queued) = (class.key.clone(), class.queue.len());
+        let Some(bundle) = self.fitting_bundle(&key) else { return None };
+        let pool = self.pools.by_number.get_mut(&key.pool)?;
+        let Some(worker) = pool.idle.pop() else {
+            self.start_for(&key, bundle, queued);
+            return None;
+        };
+        self.take_resources(bundle, &key.demand);
+        let now = self.now;
+        let w = self.workers.get_mut(&worker)?;
+        w.held = key.demand;
+        w.bundle = bundle;
+        w.state = WorkerState::Leased { class: id, since: now };
+        w.head_since = now;
+        self.classes.get_mut(&id)?.leased.push(worker);
+        Some(worker)
+    }
+
+    fn start_for(&mut self, key: &ClassKey, bundle: Option<(PlacementGroupId, u32)>, queued: usize) {
+        let (mut starting, mut counted) = (0, 0);
+        for worker in self.workers.values().filter(|w| w.pool == key.pool) {
+            match worker.state {
+                WorkerState::Starting => starting += 1,
+                WorkerState::Actor(_) => continue,
+                _ if worker.blocked > 0 => continue,
+                _ => {}
+            }
+            counted += 1;
+        }
+        let have = self.resources_at(bundle);
+        let fit = key.demand.iter().map(|(name, amount)| have.get(name) / amount.max(1)).min().unwrap_or(u64::MAX);
+        let fit = usize::try_from(fit).unwrap_or(usize::MAX);
+        let room = self.config.workers_per_pool.saturating_sub(counted);
+        let wanted = queued.min(fit).saturating_sub(starting).min(room);
+        for _ in 0..wanted {
+            self.start_worker(key.pool);
+        }
+    }
+
+    /// A worker has nothing sent to it any more: keep the lease if its class has more, else give it back.
+    pub(crate) fn lease_over(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let WorkerState::Leased { class, since } = worker.state else { return };
+        let others_wait = self.waiting.iter().any(|other| *other != class);
+        let more = self.waiting.contains(&class) && !(others_wait && self.now.since(since) > TURN);
+        if more && worker.ended_for.is_none() {
+            self.schedule_due = true;
+            return;
+        }
+        self.end_lease(id);
+        self.make_idle(id);
+    }
+
+    pub(crate) fn end_lease(&mut self, id: WorkerId) {
+        let Some(mut worker) = self.workers.remove(&id) else { return };
+        if let WorkerState::Leased { class, .. } = worker.state
+            && let Some(class) = self.classes.get_mut(&class)
+        {
+            class.leased.retain(|w| *w != id);
+        }
+        self.give_back(&mut worker);
+        self.workers.insert(id, worker);
+        self.schedule_due = true;
+    }
+
+    /// Notes how long a task took; short ones are sent ahead in numbers.
+    pub(crate) fn learn(&mut self, class: ClassId, took: Duration) {
+        let Some(class) = self.classes.get_mut(&class) else { return };
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
+        class.mean = Some(match class.mean {
+            // Answers come in batches at one time, so that a single measure says little: an average over about eight.
+            Some(mean) => mean - mean / 8 + took / 8,
+            None => took,
+        });
+    }
+
+    pub(crate) fn arm_overtake(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if worker.running.len() > 1 && !worker.overtake_armed {
+            worker.overtake_armed = true;
+            let at = worker.head_since + OVERTAKE_AFTER;
+            self.at(at.max(self.now), Timer::Overtake(id));
+        }
+    }
+
+    /// Recalls what waits behind a task that takes long.
+    pub(crate) fn overtake(&mut self, id: WorkerId) {
+        let now = self.now;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.overtake_armed = false;
+        let (WorkerState::Leased { class, .. }, true) = (worker.state, worker.running.len() > 1) else { return };
+        let since = worker.head_since;
+        if now.since(since) < OVERTAKE_AFTER {
+            self.arm_overtake(id);
+            return;
+        }
+        self.learn(class, now.since(since));
+        self.recall(id);
+    }
+
+    pub(crate) fn recall(&mut self, id: WorkerId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let tasks: Vec<TaskId> = worker.running.iter().skip(1).copied().collect();
+        if let (Some(session), false) = (worker.session, tasks.is_empty()) {
+            self.send(session, Message::Recall { tasks });
+        }
+    }
+
+    /// A worker gave back what it had not started.
+    pub(crate) fn returned(&mut self, session: SessionId, tasks: &[TaskId]) -> Taken {
+        let (id, _) = self.worker_of(session)?;
+        for task in tasks.iter().rev() {
+            let Some(worker) = self.workers.get_mut(&id) else { break };
+            let Some(at) = worker.running.iter().rposition(|t| t == task) else { continue };
+            worker.running.remove(at);
+            self.unpin_args(*task, session);
+            self.requeue_front(*task);
+        }
+        if self.workers.get(&id).is_some_and(|w| w.running.is_empty()) {
+            self.lease_over(id);
+        }
+        Ok(())
+    }
+
+    /// A task waits for objects: its processors may be lent, and what waits behind it must not.
+    pub(crate) fn blocked(&mut self, session: SessionId, task: TaskId) -> Taken {
+        let (id, _) = self.worker_of(session)?;
+        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task)) else { return Ok(()) };
+        worker.blocked += 1;
+        if worker.blocked > 1 {
+            return Ok(());
+        }
+        let cpu = worker.held.get(Resources::CPU);
+        let is_lease = matches!(worker.state, WorkerState::Leased { .. });
+        if cpu > 0 && worker.lent.is_none() {
+            let lent = Resources::new().with(Resources::CPU, cpu);
+            worker.lent = Some(lent.clone());
+            let bundle = worker.bundle;
+            self.return_resources(bundle, &lent);
+        }
+        if is_lease {
+            self.recall(id);
+        }
+        self.schedule_due = true;
+        Ok(())
+    }
+
+    /// It goes on at once, even if its processors are lent: the others finish soon, and to wait could be to wait for ever.
+    pub(crate) fn unblocked(&mut self, session: SessionId, task: TaskId) -> Taken {
+        let (id, _) = self.worker_of(session)?;
+        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task) && w.blocked > 0) else { return Ok(()) };
+        worker.blocked -= 1;
+        if worker.blocked == 0
+            && let Some(lent) = worker.lent.take()
+        {
+            let bundle = worker.bundle;
+            let short = !self.resources_at(bundle).fits(&lent);
+            if short {
+                if let Some(worker) = self.workers.get_mut(&id) {
+                    worker.held.take_down_to_zero(&lent);
+                }
+            } else {
+                self.take_resources(bundle, &lent);
+            }
+        }
+        Ok(())
+    }
+
+    /// After a while without any node that could run it, the user should know; the task keeps waiting.
+    pub(crate) fn notice_infeasible(&mut self, id: ClassId) {
+        let Some(class) = self.classes.get_mut(&id) else { return };
+        if class.queue.is_empty() || class.noticed {
+            return;
+        }
+        let key = class.key.clone();
+        if key.bundle.is_some() || self.config.resources.fits(&key.demand) {
+            return;
+        }
+        class.noticed = true;
+        let (queued, first) = (class.queue.len(), class.queue.front().copied());
+        let job = first.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
+        let failure = Failure::new(
+            Code::Infeasible,
+            format!(
+                "{queued} task(s) ask for {} and no node has that (this one has {}); they wait until one joins. Ask for less, or cancel them.",
+                key.demand, self.config.resources
+            ),
+        );
+        self.notice(job, &failure);
+    }
+
+    /// Fails what waits for a pool that does not start.
+    pub(crate) fn fail_queued_of_pool(&mut self, pool: u32, failure: &Failure) {
+        let queued: Vec<TaskId> =
+            self.classes.values().filter(|class| class.key.pool == pool).flat_map(|class| class.queue.iter().copied()).collect();
+        for task in queued {
+            self.unqueue(task);
+            self.run_failed(task, failure.clone());
+        }
+    }
+
+    /// Ends the worker that runs a task, for a reason that becomes the task's failure.
+    pub(crate) fn end_worker_for(&mut self, id: WorkerId, failure: Failure) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.ended_for = Some(Box::new(failure));
+            self.stop_worker(id, Stop::Now);
+        }
+    }
+}
+
+/// Whether a task's arguments can be handed to a worker.
+pub(crate) enum ArgsNear {
+    Yes,
+    /// They were asked for; the task comes back to its queue with them.
+    Coming,
+}
+

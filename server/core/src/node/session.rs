@@ -1,0 +1,275 @@
+//! Sessions as the core sees them: what each may name, and what it holds and must give back when it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use thornback_types::{Code, Failure, Id, JobId, ObjectId, SessionId, TaskId, WorkerId};
+
+use crate::effect::{Message, Reply};
+use crate::input::{Declaration, Op, Peer, Request};
+use crate::map::{Map, Seed};
+use crate::message::PeerMessage;
+use crate::node::{Job, Node, Taken, invalid};
+
+/// Declarations that a session may have at once.
+const DECLARATIONS_MAX: usize = 65_536;
+
+/// One conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) job: JobId,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) shared_memory: bool,
+    /// Counts on objects, streams and actor handles.
+    pub(crate) held: Map<ObjectId, u32>,
+    pub(crate) pins: BTreeMap<ObjectId, u32>,
+    /// Objects that it fills.
+    pub(crate) creating: BTreeSet<ObjectId>,
+    declarations: Map<u32, Declared>,
+    pub(crate) default_pool: Option<u32>,
+}
+
+/// A declaration and the number by which this node tells it from all others.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared {
+    pub(crate) declaration: Arc<Declaration>,
+    pub(crate) key: u64,
+}
+
+impl Node {
+    pub(crate) fn session_opened(&mut self, session: SessionId, peer: Peer) {
+        let (job, worker, shared_memory) = match peer {
+            Peer::Driver { namespace, want_logs, shared_memory, .. } => {
+                let job = self.job_id(session);
+                let namespace = if namespace.is_empty() { job.to_string() } else { namespace };
+                let entry = Job { namespace: namespace.into(), driver: Some(session), want_logs, code: BTreeSet::new(), arena: None };
+                self.jobs.insert(job, entry);
+                (job, None, shared_memory)
+            }
+            Peer::Worker { launch, pool, language, functions, formats, shared_memory, pid } => {
+                let worker = self.worker_arrived(session, launch, &pool, &language, formats, pid);
+                let pool = self.workers.get(&worker).map_or(0, |w| w.pool);
+                let job = self.pools.by_number.get(&pool).and_then(|p| p.job).unwrap_or_default();
+                let entry = self.new_session(job, Some(worker), shared_memory);
+                self.sessions.insert(session, entry);
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.default_pool = Some(pool);
+                }
+                self.announce(pool, functions);
+                self.schedule_due = true;
+                return;
+            }
+        };
+        let entry = self.new_session(job, worker, shared_memory);
+        self.sessions.insert(session, entry);
+    }
+
+    fn new_session(&self, job: JobId, worker: Option<WorkerId>, shared_memory: bool) -> Session {
+        let seed = Seed(self.config.seed);
+        Session {
+            job,
+            worker,
+            shared_memory,
+            held: Map::new(seed),
+            pins: BTreeMap::new(),
+            creating: BTreeSet::new(),
+            declarations: Map::new(seed),
+            default_pool: None,
+        }
+    }
+
+    fn job_id(&self, session: SessionId) -> JobId {
+        let mut salt = [0; 8];
+        salt.copy_from_slice(&self.me.0.0[..8]);
+        JobId(Id::new(salt, session.0 as u32, 0))
+    }
+
+    /// The job of a session, for its `Welcome`.
+    pub(crate) fn job_of(&self, session: SessionId) -> Option<JobId> {
+        self.sessions.get(&session).map(|s| s.job)
+    }
+
+    pub(crate) fn session_closed(&mut self, id: SessionId) {
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        if let Some(worker) = session.worker {
+            self.worker_session_closed(worker);
+        }
+        for object in std::mem::take(&mut session.creating) {
+            self.abort_create(object);
+        }
+        for (object, pins) in std::mem::take(&mut session.pins) {
+            self.unpin_many(object, pins);
+        }
+        let is_driver = session.worker.is_none();
+        if is_driver {
+            self.job_ended(session.job);
+        }
+        for object in session.held.sorted_keys(|_, _| true) {
+            let count = session.held.get(&object).copied().unwrap_or(0);
+            self.release(object, count);
+        }
+        self.forget_caller(id);
+        if is_driver {
+            self.close_arena_if_empty(session.job);
+        }
+    }
+
+    /// The driver is gone: its work ends, except what was detached.
+    fn job_ended(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.driver = None;
+        let code = std::mem::take(&mut job.code);
+        let failure = Failure::new(Code::Cancelled, "The driver that submitted this is gone.");
+        for task in self.tasks.sorted_keys(|_, task| task.spec.job == id && !task.is_finished() && !task.spec.is_of_detached_actor) {
+            self.end_task(task, &failure, true);
+        }
+        self.mail_head(PeerMessage::JobEnded { job: id });
+        let pools: Vec<u32> = self.pools.by_number.iter().filter(|(_, p)| p.job == Some(id)).map(|(n, _)| *n).collect();
+        for pool in pools {
+            self.retire_pool(pool);
+        }
+        for object in code {
+            self.release(object, 1);
+        }
+        self.forget_job_if_over(id);
+    }
+
+    /// A job without driver, workers and arena is history.
+    pub(crate) fn forget_job_if_over(&mut self, id: JobId) {
+        let over = self.jobs.get(&id).is_some_and(|job| job.driver.is_none() && job.arena.is_none());
+        if over && !self.workers.values().any(|w| w.job == id) {
+            self.jobs.remove(&id);
+        }
+    }
+
+    pub(crate) fn take_op(&mut self, session: SessionId, op: Op) -> Taken {
+        match op {
+            Op::Submit { task, declaration, args, parent } => self.submit(session, task, declaration, args, parent),
+            Op::Call { task, actor, declaration, args, parent } => self.call(session, task, actor, declaration, args, parent),
+            Op::Done { task, attempt, outcome, yielded } => self.done(session, task, attempt, outcome, yielded),
+            Op::Refs { retain, drop } => {
+                for object in retain {
+                    self.session_hold(session, object);
+                }
+                for object in drop {
+                    self.session_drop(session, object);
+                }
+                Ok(())
+            }
+            Op::Put { object, value } => self.put(session, object, value),
+            Op::Declare { number, declaration } => self.declare(session, number, declaration),
+            Op::CreateActor { actor, declaration, args, options } => {
+                self.create_actor(session, actor, declaration, args, options, None)
+            }
+            Op::Cancel { id, force, recursive } => self.cancel(session, id, force, recursive),
+            Op::Kill { actor, restart, graceful } => self.kill_actor(actor, restart, graceful),
+            Op::Consumed { task, count } => self.consumed(session, task, count),
+            Op::Create { object, size, task } => self.create(session, object, size, task),
+            Op::Write { object, offset, data } => self.write(session, object, offset, data),
+            Op::Seal { object, refs } => self.seal(session, object, refs),
+            Op::Abort { object } => self.abort(session, object),
+            Op::Watch { objects } => {
+                for object in objects {
+                    self.watch(session, object);
+                }
+                Ok(())
+            }
+            Op::Fetch { object, quiet } => self.fetch(session, object, quiet),
+            Op::Release { objects } => {
+                for object in objects {
+                    self.unpin(session, object);
+                }
+                Ok(())
+            }
+            Op::Yield { task, attempt, index, item } => self.yielded(session, task, attempt, index, item),
+            Op::Blocked { task } => self.blocked(session, task),
+            Op::Unblocked { task } => self.unblocked(session, task),
+            Op::Returned { tasks } => self.returned(session, &tasks),
+            Op::Announce { functions } => {
+                let pool = self.worker_of(session)?.1;
+                self.announce(pool, functions);
+                Ok(())
+            }
+            Op::ActorExit { actor, reason } => self.actor_exit(session, actor, reason),
+            Op::Request { number, request } => {
+                if let Err(failure) = self.take_request(session, number, request) {
+                    self.send(session, Message::Reply { number, reply: Reply::Failure(failure) });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn take_request(&mut self, session: SessionId, number: u64, request: Request) -> Taken {
+        match request {
+            Request::CreateActor { actor, declaration, args, options } => {
+                return self.create_actor(session, actor, declaration, args, options, Some(number));
+            }
+            Request::GetActor { name, namespace } => {
+                let namespace = namespace.unwrap_or_else(|| self.namespace_of(session));
+                self.mail_head(PeerMessage::GetActor { name, namespace, session, number });
+                return Ok(());
+            }
+            Request::ListActors { all_namespaces } => {
+                let namespace = (!all_namespaces).then(|| self.namespace_of(session));
+                self.mail_head(PeerMessage::ListActors { namespace, session, number });
+                return Ok(());
+            }
+            Request::CreatePlacementGroup { group, bundles, strategy, .. } => {
+                self.create_group(session, group, bundles, strategy)?;
+            }
+            Request::RemovePlacementGroup { group } => self.mail_head(PeerMessage::RemoveGroup { group }),
+            Request::DeclarePool(spec) => self.declare_pool(session, spec)?,
+        }
+        self.send(session, Message::Reply { number, reply: Reply::Empty });
+        Ok(())
+    }
+
+    fn declare(&mut self, id: SessionId, number: u32, declaration: Declaration) -> Taken {
+        self.next_declaration += 1;
+        let key = self.next_declaration;
+        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
+        if session.declarations.len() >= DECLARATIONS_MAX && !session.declarations.contains_key(&number) {
+            return Err(Box::new(Failure::new(
+                Code::LimitExceeded,
+                format!("A session may hold {DECLARATIONS_MAX} declarations at once; declare a number again to reuse it."),
+            )));
+        }
+        let job = session.job;
+        let code = declaration.code;
+        session.declarations.insert(number, Declared { declaration: Arc::new(declaration), key });
+        // Shipped definitions are few and small: they stay for the life of the job, so that no task needs to count them.
+        if let Some(code) = code
+            && self.objects.contains_key(&code)
+            && self.jobs.get_mut(&job).is_some_and(|job| job.code.insert(code))
+        {
+            self.hold(code);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn declared(&self, session: SessionId, number: u32) -> Result<Declared, Box<Failure>> {
+        let declared = self.sessions.get(&session).and_then(|s| s.declarations.get(&number));
+        declared.cloned().ok_or_else(|| invalid(format!("Declaration {number} was never made in this session.")))
+    }
+
+    /// The job that an operation of a session works for: a worker of a shared pool works for that of its task.
+    pub(crate) fn job_for(&self, session: SessionId, parent: Option<TaskId>) -> JobId {
+        let of_parent = parent.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
+        of_parent.or_else(|| self.job_of(session)).unwrap_or_default()
+    }
+
+    pub(crate) fn namespace_of(&self, session: SessionId) -> String {
+        let job = self.job_of(session).and_then(|job| self.jobs.get(&job));
+        job.map(|job| job.namespace.to_string()).unwrap_or_default()
+    }
+
+    /// The worker and pool of a worker's session.
+    pub(crate) fn worker_of(&self, session: SessionId) -> Result<(WorkerId, u32), Box<Failure>> {
+        let worker = self.sessions.get(&session).and_then(|s| s.worker);
+        let found = worker.and_then(|id| self.workers.get(&id).map(|w| (id, w.pool)));
+        found.ok_or_else(|| {
+            Box::new(Failure::new(Code::PermissionDenied, "Only a worker may send this operation; this session said hello as a driver."))
+        })
+    }
+}

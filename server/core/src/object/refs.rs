@@ -1,0 +1,224 @@
+//! Counting. An object lives while a session, a task, a value that refers to it, or another node counts it.
+
+use std::sync::Arc;
+
+use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
+
+use crate::message::{Owners, PeerMessage, StoredArg};
+use crate::node::Node;
+use crate::object::{ObjectRecord, ObjectState};
+
+impl Node {
+    /// Makes a record that nobody counts yet.
+    pub(crate) fn new_object(&mut self, object: ObjectId, job: JobId) {
+        let me = self.me;
+        self.objects.get_or_insert_with(object, || ObjectRecord::new(me, job));
+    }
+
+    /// An object that the session is told of when it is ready, and counts.
+    pub(crate) fn new_output(&mut self, session: SessionId, object: ObjectId, job: JobId) {
+        let mut record = ObjectRecord::new(self.me, job);
+        if let Some(state) = self.sessions.get_mut(&session) {
+            *state.held.get_or_insert_with(object, || 0) += 1;
+            record.count = 1;
+            record.watcher = Some(session);
+        }
+        self.objects.insert(object, record);
+    }
+
+    /// One more count by the session on something that is known. Ids that nobody knows are not counted: reading them says that they are gone.
+    pub(crate) fn session_hold(&mut self, session: SessionId, object: ObjectId) {
+        if self.objects.contains_key(&object) {
+            self.session_count(session, object);
+        }
+    }
+
+    pub(crate) fn session_count(&mut self, session: SessionId, object: ObjectId) {
+        if let Some(state) = self.sessions.get_mut(&session) {
+            *state.held.get_or_insert_with(object, || 0) += 1;
+            self.hold(object);
+        }
+    }
+
+    /// One count less by the session; nothing if it has none.
+    pub(crate) fn session_drop(&mut self, session: SessionId, object: ObjectId) {
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(count) = state.held.get_mut(&object) else { return };
+        *count -= 1;
+        if *count == 0 {
+            state.held.remove(&object);
+        }
+        self.release(object, 1);
+    }
+
+    pub(crate) fn hold(&mut self, object: ObjectId) {
+        if let Some(record) = self.objects.get_mut(&object) {
+            record.count += 1;
+        }
+    }
+
+    pub(crate) fn release(&mut self, object: ObjectId, counts: u32) {
+        if let Some(record) = self.objects.get_mut(&object) {
+            record.count = record.count.saturating_sub(counts);
+            if record.count == 0 {
+                self.unreferenced(object);
+            }
+        }
+    }
+
+    /// Nothing on this node counts it: it ends, unless another node does, or a reader still reads.
+    pub(crate) fn unreferenced(&mut self, object: ObjectId) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        if record.count > 0 || record.pins > 0 {
+            return;
+        }
+        let borrowed = record.rare.as_ref().is_some_and(|rare| !rare.borrowers.is_empty() || rare.kept_for_owner || !rare.pullers.is_empty());
+        if borrowed {
+            return;
+        }
+        let (owner, grants) = (record.owner, record.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.grants)));
+        if owner == self.me {
+            self.free(object);
+        } else {
+            self.forget_object(object);
+            self.mail(owner, PeerMessage::Return { object, grants });
+        }
+    }
+
+    fn free(&mut self, object: ObjectId) {
+        if object.0.index() == 0 {
+            self.objects.remove(&object);
+            if self.streams.contains_key(&TaskId(object.0)) {
+                self.stream_dropped(TaskId(object.0));
+            } else {
+                self.actor_unreferenced(ActorId(object.0));
+            }
+            return;
+        }
+        let elsewhere = self.objects.get(&object).map(|record| record.elsewhere().to_vec()).unwrap_or_default();
+        let stored = self.objects.get(&object).is_some_and(|record| matches!(record.state, ObjectState::Stored(_)));
+        self.forget_object(object);
+        for node in elsewhere {
+            self.mail(node, PeerMessage::FreeCopy { object });
+        }
+        if stored {
+            self.lineage_unneeded(object.task());
+        }
+    }
+
+    /// Forgets the record and its bytes, and gives back the counts that the value had.
+    pub(crate) fn forget_object(&mut self, object: ObjectId) {
+        self.drop_bytes(object);
+        let Some(record) = self.objects.remove(&object) else { return };
+        for inner in record.contained() {
+            self.release(*inner, 1);
+        }
+    }
+
+    pub(crate) fn owner_of(&self, object: ObjectId) -> NodeId {
+        self.objects.get(&object).map_or(self.me, |record| record.owner)
+    }
+
+    /// Sees to it that another node may use these refs, which are about to be sent to it: one count for each at its owner.
+    pub(crate) fn grant_all(&mut self, node: NodeId, refs: impl Iterator<Item = ObjectId>) -> Owners {
+        let mut refs: Vec<ObjectId> = refs.collect();
+        refs.sort_unstable();
+        refs.dedup();
+        let mut owners = Vec::with_capacity(refs.len());
+        for object in refs {
+            let Some(owner) = self.objects.get(&object).map(|record| record.owner) else { continue };
+            if owner == node {
+                // It needs no leave to use what it owns, and must not free it before the message is there: this node's own count is
+                // returned on the same link, behind the message.
+            } else if owner == self.me {
+                self.granted(object, node, 1);
+            } else {
+                self.mail(owner, PeerMessage::Grant { object, node });
+            }
+            owners.push((object, owner));
+        }
+        owners
+    }
+
+    /// Counts for another node, or fewer of them.
+    pub(crate) fn granted(&mut self, object: ObjectId, node: NodeId, change: i64) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        let borrowers = &mut record.rare().borrowers;
+        let count = borrowers.entry(node).or_insert(0);
+        *count += change;
+        if *count == 0 {
+            borrowers.remove(&node);
+            self.unreferenced(object);
+        }
+    }
+
+    /// Another node holds nothing of this any more.
+    pub(crate) fn returned_by(&mut self, object: ObjectId, node: NodeId, grants: u32) {
+        if let Some(record) = self.objects.get_mut(&object) {
+            record.rare().elsewhere.retain(|n| *n != node);
+            record.rare().remote_watchers.retain(|n| *n != node);
+            self.granted(object, node, -i64::from(grants));
+        }
+    }
+
+    /// Takes in refs that a message brought: records for those of other nodes, each with the count that came with it.
+    pub(crate) fn adopt(&mut self, owners: &Owners, stored: &[StoredArg]) {
+        for (object, owner) in owners.iter().filter(|(_, owner)| *owner != self.me) {
+            let record = self.objects.get_or_insert_with(*object, || ObjectRecord::new(*owner, JobId::default()));
+            record.rare().grants += 1;
+        }
+        for arg in stored {
+            let me = self.me;
+            let Some(record) = self.objects.get_mut(&arg.object) else { continue };
+            if record.owner != me {
+                if record.is_pending() {
+                    record.state = ObjectState::Stored(arg.size);
+                }
+                let elsewhere = &mut record.rare().elsewhere;
+                elsewhere.extend(arg.at.iter().filter(|node| **node != me));
+                elsewhere.sort_unstable();
+                elsewhere.dedup();
+            }
+        }
+    }
+
+    /// Refs that a message brought and that nothing on this node took up are given back.
+    pub(crate) fn return_unused(&mut self, owners: &Owners) {
+        for (object, _) in owners {
+            if self.objects.get(object).is_some_and(|record| record.count == 0) {
+                self.unreferenced(*object);
+            }
+        }
+    }
+
+    /// An owner is gone, and with it whoever could say what became of its objects.
+    pub(crate) fn owner_died(&mut self, node: NodeId) {
+        for object in self.objects.sorted_keys(|_, record| record.owner == node) {
+            let message = format!("The node {node}, which owned the object, is gone.");
+            let failure = Arc::new(Failure::new(Code::OwnerDied, message));
+            if let Some(record) = self.objects.get_mut(&object) {
+                let rare = record.rare();
+                rare.grants = 0;
+                rare.kept_for_owner = false;
+            }
+            self.object_failed(object, &failure);
+            self.unreferenced(object);
+        }
+    }
+
+    pub(crate) fn check_objects(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for object in self.objects.sorted_keys(|_, _| true) {
+            let Some(record) = self.objects.get(&object) else { continue };
+            let by_sessions: u32 = self.sessions.values().filter_map(|s| s.held.get(&object)).sum();
+            if by_sessions > record.count {
+                wrong.push(format!("{object} has {} counts, and sessions alone have {by_sessions}", record.count));
+            }
+            let pins: u32 = self.sessions.values().filter_map(|s| s.pins.get(&object)).sum();
+            if pins > record.pins {
+                wrong.push(format!("{object} has {} pins, and sessions alone have {pins}", record.pins));
+            }
+        }
+        wrong
+    }
+}

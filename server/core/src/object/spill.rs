@@ -1,0 +1,127 @@
+//! Making room: what was used longest ago goes to disk, and comes back when it is asked for.
+
+use thornback_types::{Code, Failure, ObjectId};
+
+use crate::effect::{Effect, Location};
+use crate::input::StoreError;
+use crate::node::Node;
+use crate::object::Copy;
+use crate::object::arena::padded;
+
+impl Node {
+    /// Evicts until `size` bytes are free, or will be once what is being written is on disk.
+    pub(super) fn make_room(&mut self, size: u64) {
+        if self.store.disk_full.is_some() && self.store.spilling == 0 {
+            return self.fail_for_want_of_disk();
+        }
+        while self.store.free_bytes() + self.store.spilling < padded(size) || self.store.spilling == 0 {
+            let Some((_, object)) = self.store.by_use.pop_first() else { return };
+            let Some(record) = self.objects.get_mut(&object) else { continue };
+            record.used = 0;
+            let Copy::Here(location) = record.copy else { continue };
+            if record.on_disk {
+                // It was read back before, and its file is still good.
+                record.copy = Copy::OnDisk(location.size);
+                self.free_location(location);
+                if self.store.free_bytes() >= padded(size) {
+                    return;
+                }
+                continue;
+            }
+            record.copy = Copy::Spilling(location);
+            self.store.spilling += padded(location.size);
+            self.out.push(Effect::Spill { object, location });
+        }
+    }
+
+    pub(crate) fn spilled(&mut self, object: ObjectId, result: Result<(), StoreError>) {
+        if let Some(location) = self.spills_to_drop.remove(&object) {
+            self.store.spilling = self.store.spilling.saturating_sub(padded(location.size));
+            self.free_location(location);
+            if result.is_ok() {
+                self.out.push(Effect::DeleteSpilled { object });
+            }
+            return self.serve_room();
+        }
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        let Copy::Spilling(location) = record.copy else { return };
+        self.store.spilling = self.store.spilling.saturating_sub(padded(location.size));
+        match result {
+            Ok(()) => {
+                self.store.disk_full = None;
+                self.store.spilled_bytes += location.size;
+                record.on_disk = true;
+                if record.pins > 0 {
+                    // Somebody began to read it meanwhile. It may go later without being written again.
+                    record.copy = Copy::Here(location);
+                } else {
+                    record.copy = Copy::OnDisk(location.size);
+                    self.free_location(location);
+                }
+            }
+            Err(error) => {
+                record.copy = Copy::Here(location);
+                self.touch(object);
+                if self.store.spilling == 0 {
+                    self.store.disk_full = Some(say(&error));
+                }
+            }
+        }
+        self.serve_room();
+    }
+
+    /// Nothing more can be written to disk: those that wait for room fail, and everything that is stored stays.
+    fn fail_for_want_of_disk(&mut self) {
+        let Some(reason) = self.store.disk_full.take() else { return };
+        let failure = Failure::new(
+            Code::OutOfDisk,
+            format!("The object store is full and its objects cannot be spilled: {reason}. Free disk space, set --spill-dir to a larger disk, or let go of objects."),
+        );
+        for wanted in std::mem::take(&mut self.store.queue) {
+            self.give_up_on_room(wanted, &failure);
+        }
+    }
+
+    pub(super) fn restore_into(&mut self, object: ObjectId, location: Location) {
+        let Some(record) = self.objects.get_mut(&object).filter(|record| matches!(record.copy, Copy::OnDisk(_))) else {
+            return self.free_location(location);
+        };
+        record.copy = Copy::Coming(location);
+        self.restoring.insert(object, location);
+        self.out.push(Effect::Restore { object, location });
+    }
+
+    pub(crate) fn restored(&mut self, object: ObjectId, result: Result<(), StoreError>) {
+        let Some(location) = self.restoring.remove(&object) else { return };
+        let record = self.objects.get_mut(&object).filter(|record| record.copy == Copy::Coming(location));
+        let Some(record) = record else {
+            // It was freed meanwhile; its room was kept until nothing writes there any more.
+            self.free_location(location);
+            return self.serve_room();
+        };
+        match result {
+            Ok(()) => {
+                record.copy = Copy::Here(location);
+                self.serve_fetchers(object);
+                self.touch(object);
+            }
+            Err(error) => {
+                record.copy = Copy::None;
+                record.on_disk = false;
+                self.store.spilled_bytes = self.store.spilled_bytes.saturating_sub(location.size);
+                self.free_location(location);
+                self.out.push(Effect::DeleteSpilled { object });
+                self.copy_lost(object, &format!("its bytes on disk cannot be read back: {}", say(&error)));
+            }
+        }
+        self.serve_room();
+    }
+}
+
+fn say(error: &StoreError) -> String {
+    match error {
+        StoreError::OutOfDisk(text) => format!("no space is left on the disk ({text})"),
+        StoreError::Damaged(text) => format!("the file is damaged ({text})"),
+        StoreError::Io(text) => text.clone(),
+    }
+}

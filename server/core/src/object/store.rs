@@ -1,0 +1,538 @@
+//! The store of large objects: filling, reading, pinning, and the queue for room. Knows locations, never bytes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use thornback_types::{Code, Failure, JobId, ObjectId, SessionId, TaskId};
+
+use crate::effect::{Effect, Location, Message, Outcome};
+use crate::node::timer::Timer;
+use crate::node::{Node, Taken, invalid};
+use crate::object::arena::{Arena, padded};
+use crate::object::{Copy, Fetcher, ObjectState};
+
+/// The arenas, and what waits for room in them.
+#[derive(Debug)]
+pub(crate) struct Store {
+    capacity: u64,
+    arenas: BTreeMap<u32, (JobId, Arena)>,
+    next_arena: u32,
+    /// Evictable objects by time of last use.
+    pub(super) by_use: BTreeMap<u64, ObjectId>,
+    pub(super) uses: u64,
+    /// Requests that wait for room, in order: small ones do not overtake a large one, which else might never be served.
+    pub(super) queue: VecDeque<Wanted>,
+    /// Being written to disk, to be free once it is there.
+    pub(super) spilling: u64,
+    pub(crate) spilled_bytes: u64,
+    /// Disk is full: the reason. Cleared by the next success.
+    pub(super) disk_full: Option<String>,
+}
+
+/// A request for room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) object: ObjectId,
+    pub(super) size: u64,
+    pub(super) why: Why,
+}
+
+/// What the room is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Fill(SessionId),
+    Restore,
+    /// From another node.
+    Copy,
+}
+
+impl Store {
+    pub(crate) fn new(capacity: u64) -> Store {
+        Store {
+            capacity,
+            arenas: BTreeMap::new(),
+            next_arena: 1,
+            by_use: BTreeMap::new(),
+            uses: 0,
+            queue: VecDeque::new(),
+            spilling: 0,
+            spilled_bytes: 0,
+            disk_full: None,
+        }
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.arenas.values().map(|(_, arena)| arena.used).sum()
+    }
+
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.capacity.saturating_sub(self.used())
+    }
+
+    pub(crate) fn check(&self) -> Vec<String> {
+        let unsound = self.arenas.iter().filter(|(_, (_, arena))| !arena.is_sound());
+        let mut wrong: Vec<String> = unsound.map(|(number, _)| format!("arena {number}: free and taken do not add up")).collect();
+        if self.used() > self.capacity {
+            wrong.push(format!("{} bytes are in use of {}", self.used(), self.capacity));
+        }
+        wrong
+    }
+}
+
+impl Node {
+    /// A session wants to fill an object.
+    pub(crate) fn create(&mut self, session: SessionId, object: ObjectId, size: u64, task: Option<(TaskId, u32)>) -> Taken {
+        let job = match task {
+            None => {
+                self.check_new(object)?;
+                let job = self.job_of(session).unwrap_or_default();
+                self.new_object(object, job);
+                job
+            }
+            Some((task, attempt)) => self.prepare_output(session, object, task, attempt)?,
+        };
+        let _ = job;
+        if padded(size) > self.store.capacity {
+            let message = format!("The object has {size} bytes and the whole store {}; start the server with a larger --store-bytes.", self.store.capacity);
+            let failure = Failure::new(Code::StoreFull, message);
+            self.give_up_on_room(Wanted { object, size, why: Why::Fill(session) }, &failure);
+            return Ok(());
+        }
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.creating.insert(object);
+        }
+        self.want_room(Wanted { object, size, why: Why::Fill(session) });
+        Ok(())
+    }
+
+    /// An output may be filled only by the worker that runs its task; bytes of an earlier attempt make way.
+    fn prepare_output(&mut self, session: SessionId, object: ObjectId, task: TaskId, attempt: u32) -> Result<JobId, Box<Failure>> {
+        let worker = self.worker_of(session)?.0;
+        let run = self.runs.get(&task).filter(|run| run.worker == Some(worker) && run.attempt == attempt && object.task() == task);
+        let Some(run) = run else {
+            return Err(invalid(format!("The session does not run attempt {attempt} of task {task}, so it cannot store its output {object}.")));
+        };
+        let (owner, job) = (run.spec.owner, run.spec.job);
+        let record = self.record_for_output(object, owner, job);
+        if !record.is_pending() && owner == record.owner && record.is_here() {
+            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The output {object} is there already."))));
+        }
+        if let Copy::Creating(..) | Copy::Wanted(_) = record.copy {
+            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The output {object} is being filled already."))));
+        }
+        self.drop_bytes(object);
+        Ok(job)
+    }
+
+    pub(super) fn want_room(&mut self, wanted: Wanted) {
+        if let Some(record) = self.objects.get_mut(&wanted.object) {
+            record.copy = match record.copy {
+                Copy::OnDisk(size) => Copy::OnDisk(size),
+                _ => Copy::Wanted(wanted.size),
+            };
+        }
+        self.store.queue.push_back(wanted);
+        self.at(self.now + self.config.store_wait, Timer::StoreWait(wanted.object));
+        self.serve_room();
+    }
+
+    /// Gives room to those that wait for it, as far as there is room.
+    pub(crate) fn serve_room(&mut self) {
+        while let Some(wanted) = self.store.queue.front().copied() {
+            let Some(job) = self.objects.get(&wanted.object).map(|record| record.job) else {
+                self.store.queue.pop_front();
+                continue;
+            };
+            let Some(location) = self.take_room(job, wanted.size) else {
+                self.make_room(wanted.size);
+                if let Some(location) = self.take_room(job, wanted.size) {
+                    self.store.queue.pop_front();
+                    self.give_room(wanted, location);
+                    continue;
+                }
+                return;
+            };
+            self.store.queue.pop_front();
+            self.give_room(wanted, location);
+        }
+    }
+
+    fn take_room(&mut self, job: JobId, size: u64) -> Option<Location> {
+        if self.store.free_bytes() < padded(size) {
+            return None;
+        }
+        let arena = self.arena_of(job);
+        let (_, free) = self.store.arenas.get_mut(&arena)?;
+        free.take(size).map(|offset| Location { arena, offset, size })
+    }
+
+    fn arena_of(&mut self, job: JobId) -> u32 {
+        if let Some(arena) = self.jobs.get(&job).and_then(|job| job.arena) {
+            return arena;
+        }
+        // A job of another node, or none: one arena serves them all.
+        if let (false, Some((arena, _))) =
+            (self.jobs.contains_key(&job), self.store.arenas.iter().find(|(_, (of, _))| *of == JobId::default()))
+        {
+            return *arena;
+        }
+        let arena = self.store.next_arena;
+        self.store.next_arena += 1;
+        let size = self.store.capacity / super::arena::ALIGN * super::arena::ALIGN;
+        let of = if self.jobs.contains_key(&job) { job } else { JobId::default() };
+        self.store.arenas.insert(arena, (of, Arena::new(size)));
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.arena = Some(arena);
+        }
+        self.out.push(Effect::OpenArena { arena, size });
+        arena
+    }
+
+    fn give_room(&mut self, wanted: Wanted, location: Location) {
+        let object = wanted.object;
+        self.timers_forget_store_wait(object);
+        match wanted.why {
+            Why::Fill(session) => {
+                let shared = self.sessions.get(&session).map(|s| s.shared_memory);
+                let (Some(record), Some(shared)) = (self.objects.get_mut(&object), shared) else {
+                    return self.free_location(location);
+                };
+                record.copy = Copy::Creating(location, session);
+                let message = if shared {
+                    Message::Created { object, outcome: Ok(location) }
+                } else {
+                    Message::CreatedRemote { object, size: location.size }
+                };
+                self.send(session, message);
+            }
+            Why::Restore => self.restore_into(object, location),
+            Why::Copy => self.copy_into(object, location),
+        }
+    }
+
+    fn timers_forget_store_wait(&mut self, object: ObjectId) {
+        let entry = self.timers.iter().find(|(_, timer)| *timer == Timer::StoreWait(object)).copied();
+        if let Some(entry) = entry {
+            self.timers.remove(&entry);
+        }
+    }
+
+    /// Nothing made room for it in good time.
+    pub(crate) fn store_wait_over(&mut self, object: ObjectId) {
+        let Some(at) = self.store.queue.iter().position(|wanted| wanted.object == object) else { return };
+        if self.store.spilling > 0 {
+            // Disk is slow, but it moves.
+            self.at(self.now + self.config.store_wait, Timer::StoreWait(object));
+            return;
+        }
+        let Some(wanted) = self.store.queue.remove(at) else { return };
+        let message = format!(
+            "There is no room for {} bytes: the store of {} bytes is full of objects that are being read. Let go of some, or start the server with a larger --store-bytes.",
+            wanted.size, self.store.capacity
+        );
+        self.give_up_on_room(wanted, &Failure::new(Code::StoreFull, message));
+        self.serve_room();
+    }
+
+    pub(super) fn give_up_on_room(&mut self, wanted: Wanted, failure: &Failure) {
+        let object = wanted.object;
+        match wanted.why {
+            Why::Fill(session) => {
+                if let Some(state) = self.sessions.get_mut(&session) {
+                    state.creating.remove(&object);
+                }
+                if let Some(record) = self.objects.get_mut(&object) {
+                    record.copy = Copy::None;
+                    // A put that failed leaves nothing behind; an output's task says what became of it.
+                    if record.count == 0 && record.is_pending() {
+                        self.unreferenced(object);
+                    }
+                }
+                self.send(session, Message::Created { object, outcome: Err(Box::new(failure.clone())) });
+            }
+            Why::Restore | Why::Copy => {
+                if let Some(record) = self.objects.get_mut(&object)
+                    && let Copy::Wanted(_) = record.copy
+                {
+                    record.copy = Copy::None;
+                }
+                self.fail_fetchers(object, &Arc::new(failure.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, session: SessionId, object: ObjectId, offset: u64, data: Bytes) -> Taken {
+        let Some(Copy::Creating(location, by)) = self.objects.get(&object).map(|record| record.copy) else {
+            return Err(invalid(format!("The object {object} is not being filled.")));
+        };
+        let end = offset.checked_add(data.len() as u64);
+        if by != session || end.is_none_or(|end| end > location.size) {
+            return Err(invalid(format!("{} bytes at {offset} lie outside of the object {object} of {} bytes.", data.len(), location.size)));
+        }
+        let location = Location { arena: location.arena, offset: location.offset + offset, size: data.len() as u64 };
+        self.out.push(Effect::WriteArena { location, data });
+        Ok(())
+    }
+
+    pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
+        let Some(record) = self.objects.get_mut(&object) else { return Err(invalid(format!("The object {object} was never created."))) };
+        let Copy::Creating(location, by) = record.copy else { return Err(invalid(format!("The object {object} is not being filled."))) };
+        if by != session {
+            return Err(invalid(format!("The object {object} is being filled by another session.")));
+        }
+        record.copy = Copy::Here(location);
+        record.rare().refs.clone_from(&refs);
+        for inner in refs {
+            self.hold(inner);
+        }
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.creating.remove(&object);
+        }
+        // An output is ready when its task says so; a put is now.
+        let is_output = self.runs.contains_key(&object.task());
+        if !is_output {
+            self.session_count(session, object);
+            self.object_ready(object, Outcome::Stored(location.size));
+        }
+        self.touch(object);
+        Ok(())
+    }
+
+    pub(crate) fn abort(&mut self, session: SessionId, object: ObjectId) -> Taken {
+        if self.sessions.get_mut(&session).is_some_and(|state| state.creating.remove(&object)) {
+            self.abort_create(object);
+        }
+        Ok(())
+    }
+
+    /// Whoever filled it is gone or has thought better of it.
+    pub(crate) fn abort_create(&mut self, object: ObjectId) {
+        self.store.queue.retain(|wanted| wanted.object != object || !matches!(wanted.why, Why::Fill(_)));
+        if let Some(Copy::Creating(..) | Copy::Wanted(_)) = self.objects.get(&object).map(|record| record.copy) {
+            self.drop_bytes(object);
+            self.unreferenced(object);
+        }
+        self.serve_room();
+    }
+
+    /// A session wants to read.
+    pub(crate) fn fetch(&mut self, session: SessionId, object: ObjectId, quiet: bool) -> Taken {
+        let fetcher = if quiet { Fetcher::Quiet } else { Fetcher::Session(session) };
+        if self.objects.contains_key(&object) {
+            self.bring_near(object, fetcher);
+        } else if !quiet {
+            let outcome = Err(Arc::new(super::ready::unknown(object)));
+            self.send(session, Message::LocatedInline { object, outcome });
+        }
+        Ok(())
+    }
+
+    /// Serves a fetcher now, or once the bytes are near.
+    pub(crate) fn bring_near(&mut self, object: ObjectId, fetcher: Fetcher) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        record.rare().fetchers.push(fetcher);
+        let (pending, owner) = (record.is_pending(), record.owner);
+        if pending && owner != self.me {
+            self.mail(owner, crate::message::PeerMessage::WatchObject { object });
+        }
+        self.serve_fetchers(object);
+    }
+
+    /// Serves all who wait for the bytes, or gets the bytes on their way.
+    pub(crate) fn serve_fetchers(&mut self, object: ObjectId) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        let Some(rare) = record.rare.as_mut().filter(|rare| !rare.fetchers.is_empty()) else { return };
+        match (&record.state, record.copy) {
+            (ObjectState::Pending, _) => {}
+            (ObjectState::Value(_) | ObjectState::Failure(_), _) | (_, Copy::Here(_) | Copy::Spilling(_)) => {
+                for fetcher in std::mem::take(&mut rare.fetchers) {
+                    self.serve_fetcher(object, fetcher);
+                }
+            }
+            (ObjectState::Stored(_), Copy::OnDisk(size)) => {
+                if !self.store.queue.iter().any(|wanted| wanted.object == object) {
+                    self.want_room(Wanted { object, size, why: Why::Restore });
+                }
+            }
+            (ObjectState::Stored(_), Copy::Coming(_) | Copy::Wanted(_) | Copy::Creating(..)) => {}
+            (ObjectState::Stored(_), Copy::None) => self.look_elsewhere(object),
+        }
+    }
+
+    fn serve_fetcher(&mut self, object: ObjectId, fetcher: Fetcher) {
+        match fetcher {
+            Fetcher::Session(session) => self.locate(session, object),
+            Fetcher::Run(task) => {
+                let failure = match self.objects.get(&object).map(|record| &record.state) {
+                    Some(ObjectState::Failure(failure)) => Some(Arc::clone(failure)),
+                    _ => None,
+                };
+                let result = match failure {
+                    Some(failure) => Err(failure),
+                    None => {
+                        self.pin_record(object);
+                        Ok(())
+                    }
+                };
+                self.arg_came(task, object, result);
+            }
+            Fetcher::Node(node) => self.offer(object, node),
+            Fetcher::Quiet => {}
+        }
+    }
+
+    fn locate(&mut self, session: SessionId, object: ObjectId) {
+        let Some(record) = self.objects.get(&object) else { return };
+        let outcome = match &record.state {
+            ObjectState::Value(value) => Ok(value.clone()),
+            ObjectState::Failure(failure) => Err(Arc::clone(failure)),
+            ObjectState::Pending | ObjectState::Stored(_) => {
+                let shared = self.sessions.get(&session).is_some_and(|s| s.shared_memory);
+                if let Some(location) = self.pin(session, object) {
+                    if shared {
+                        self.send(session, Message::Located { object, location });
+                    } else {
+                        self.out.push(Effect::SendBytes { session, object, location });
+                    }
+                }
+                return;
+            }
+        };
+        self.send(session, Message::LocatedInline { object, outcome });
+    }
+
+    pub(super) fn fail_fetchers(&mut self, object: ObjectId, failure: &Arc<Failure>) {
+        let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else { return };
+        for fetcher in std::mem::take(&mut rare.fetchers) {
+            match fetcher {
+                Fetcher::Session(session) => {
+                    let outcome = Err(Arc::clone(failure));
+                    self.send(session, Message::LocatedInline { object, outcome });
+                }
+                Fetcher::Run(task) => self.arg_came(task, object, Err(Arc::clone(failure))),
+                Fetcher::Node(node) => self.mail(node, crate::message::PeerMessage::Offer { object, location: None }),
+                Fetcher::Quiet => {}
+            }
+        }
+    }
+
+    /// Pins an object for a session; its bytes stay where they are until it lets go.
+    pub(crate) fn pin(&mut self, session: SessionId, object: ObjectId) -> Option<Location> {
+        let location = self.objects.get(&object)?.location()?;
+        *self.sessions.get_mut(&session)?.pins.entry(object).or_insert(0) += 1;
+        self.pin_record(object);
+        Some(location)
+    }
+
+    /// Whether there are bytes to pin.
+    pub(crate) fn pin_record(&mut self, object: ObjectId) -> bool {
+        let Some(record) = self.objects.get_mut(&object).filter(|record| record.location().is_some()) else { return false };
+        record.pins += 1;
+        let used = std::mem::take(&mut record.used);
+        self.store.by_use.remove(&used);
+        true
+    }
+
+    pub(crate) fn unpin(&mut self, session: SessionId, object: ObjectId) {
+        let Some(state) = self.sessions.get_mut(&session) else { return };
+        let Some(pins) = state.pins.get_mut(&object) else { return };
+        *pins -= 1;
+        if *pins == 0 {
+            state.pins.remove(&object);
+        }
+        self.unpin_many(object, 1);
+    }
+
+    pub(crate) fn unpin_many(&mut self, object: ObjectId, pins: u32) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        record.pins = record.pins.saturating_sub(pins);
+        if record.pins == 0 {
+            self.touch(object);
+            self.unreferenced(object);
+            self.serve_room();
+        }
+    }
+
+    /// What was sent to a worker that gave the task back unstarted.
+    pub(crate) fn unpin_args(&mut self, task: TaskId, session: SessionId) {
+        let Some(spec) = self.runs.get(&task).map(|run| Arc::clone(&run.spec)) else { return };
+        if !self.sessions.get(&session).is_some_and(|s| s.shared_memory) {
+            return;
+        }
+        for object in spec.dependencies() {
+            self.unpin(session, object);
+        }
+    }
+
+    /// Puts an object last in the order of eviction, if it may be evicted at all.
+    pub(super) fn touch(&mut self, object: ObjectId) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        self.store.by_use.remove(&record.used);
+        record.used = 0;
+        if record.pins == 0 && matches!(record.copy, Copy::Here(_)) {
+            self.store.uses += 1;
+            record.used = self.store.uses;
+            self.store.by_use.insert(self.store.uses, object);
+        }
+    }
+
+    pub(super) fn free_location(&mut self, location: Location) {
+        let many = self.store.arenas.len() > 1;
+        if let Some((_, arena)) = self.store.arenas.get_mut(&location.arena) {
+            arena.give(location.offset, location.size);
+            // Touched pages are worth keeping, unless another arena may need the memory.
+            if many && location.size >= 1 << 20 {
+                self.out.push(Effect::PunchArena { location });
+            }
+        }
+    }
+
+    /// Forgets the bytes on this node, wherever they are.
+    pub(crate) fn drop_bytes(&mut self, object: ObjectId) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        let (copy, on_disk, used) = (record.copy, std::mem::take(&mut record.on_disk), std::mem::take(&mut record.used));
+        let (size, job) = (record.bytes(), record.job);
+        record.copy = Copy::None;
+        self.store.by_use.remove(&used);
+        let inner = match &mut record.rare {
+            // What stored bytes referred to; a value keeps its own list.
+            Some(rare) if !matches!(copy, Copy::None) => std::mem::take(&mut rare.refs),
+            _ => Vec::new(),
+        };
+        match copy {
+            Copy::Here(location) | Copy::Creating(location, _) => self.free_location(location),
+            // Something writes there; `restored` or `copied` frees it.
+            Copy::Coming(_) => {}
+            // Its bytes are being read by the one who writes them to disk; `spilled` frees them.
+            Copy::Spilling(location) => {
+                self.spills_to_drop.insert(object, location);
+            }
+            Copy::Wanted(_) => self.store.queue.retain(|wanted| wanted.object != object),
+            Copy::None | Copy::OnDisk(_) => {}
+        }
+        if on_disk {
+            self.store.spilled_bytes = self.store.spilled_bytes.saturating_sub(size);
+            self.out.push(Effect::DeleteSpilled { object });
+        }
+        for inner in inner {
+            self.release(inner, 1);
+        }
+        if !matches!(copy, Copy::None) {
+            self.serve_room();
+            self.close_arena_if_empty(job);
+        }
+    }
+
+    /// The arena of a job that is over goes once the last object in it is gone.
+    pub(crate) fn close_arena_if_empty(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.driver.is_none()) else { return };
+        let Some(number) = job.arena else { return self.forget_job_if_over(id) };
+        if self.store.arenas.get(&number).is_some_and(|(_, arena)| arena.is_empty()) {
+            job.arena = None;
+            self.store.arenas.remove(&number);
+            self.out.push(Effect::CloseArena { arena: number });
+            self.forget_job_if_over(id);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Tasks, from submission to their last output.
+//!
+//! A task has two sides, on one node or on two. Its **owner** keeps the [`Task`]: dependencies, placing, retries, outputs, lineage. The node that
+//! **runs** it keeps a [`Run`]: arguments brought near, queue, worker. They speak by messages, which a node to itself shortens to calls.
+//!
+//! ```text
+//! owner:  Waiting ──arguments ready──▶ Here / Remote / Calling ──▶ Finished (kept while a stored output may have to be made again)
+//!            ▲                              │ lost, a retry left
+//!            └──────────────────────────────┘
+//! run:    Queued ⇄ Staging (arguments come near) ; Queued ──▶ Sent ──▶ gone
+//!            ▲──────── returned, not started ─────────┘
+//! ```
+
+#![expect(missing_docs, reason = "a field or variant has a comment where its name does not say it all")]
+
+mod cancel;
+mod finish;
+mod run;
+mod stream;
+mod submit;
+
+use std::sync::Arc;
+
+use thornback_types::{ActorId, Failure, JobId, NodeId, ObjectId, SessionId, TaskId, Time, WorkerId};
+
+pub(crate) use stream::Stream;
+
+use crate::effect::Pool;
+use crate::input::{Arg, ArgValue, Declaration, Retries};
+use crate::node::queue::ClassId;
+
+/// What to run: the part of a task that never changes.
+#[derive(Debug, Clone)]
+pub struct TaskSpec {
+    pub id: TaskId,
+    pub job: JobId,
+    pub owner: NodeId,
+    pub declaration: Arc<Declaration>,
+    /// Tells the declaration from all others of its owner.
+    pub declaration_key: u64,
+    pub args: Vec<Arg>,
+    pub parent: Option<TaskId>,
+    pub kind: Kind,
+    /// Where to run it, for a node that may not know the pool.
+    pub pool: Option<Arc<Pool>>,
+    /// Goes on when the driver is gone.
+    pub is_of_detached_actor: bool,
+}
+
+/// What running the task means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Task,
+    /// Makes an actor.
+    Create(ActorId),
+    Call { actor: ActorId, caller: SessionId },
+}
+
+/// The owner's side.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) attempt: u32,
+    pub(crate) retries: Retries,
+    pub(crate) state: TaskState,
+    /// Arguments that are not ready.
+    pub(crate) missing: u32,
+    pub(crate) submitter: SessionId,
+    /// Grows with each task of this node.
+    pub(crate) order: u64,
+    pub(crate) children: Vec<TaskId>,
+    pub(crate) deadline: Option<Time>,
+    /// Stored outputs that live and could be made again by running this once more.
+    pub(crate) lineage: u32,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskState {
+    /// For arguments, for a pool to say what it serves, or for a placement group.
+    Waiting,
+    Here,
+    Remote(NodeId),
+    /// In the hands of `actor/`.
+    Calling,
+    Finished,
+}
+
+/// The running node's side.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) attempt: u32,
+    pub(crate) class: ClassId,
+    pub(crate) state: RunState,
+    pub(crate) worker: Option<WorkerId>,
+    /// Arguments that are pinned until it is sent.
+    pub(crate) pins: Vec<ObjectId>,
+    pub(crate) sent: Time,
+    /// Why it was interrupted: what it fails with if its worker is ended for it.
+    pub(crate) interrupted: Option<Box<Failure>>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunState {
+    Queued,
+    Staging { missing: u32 },
+    Sent,
+}
+
+impl Task {
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state == TaskState::Finished
+    }
+}
+
+impl TaskSpec {
+    /// Refs given at the top level, which must be ready before it runs.
+    pub(crate) fn dependencies(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.args.iter().filter_map(|arg| match &arg.value {
+            ArgValue::Ref(object) => Some(*object),
+            ArgValue::Value(_) => None,
+        })
+    }
+
+    /// Everything that the arguments refer to.
+    pub(crate) fn refs(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        self.args.iter().flat_map(|arg| match &arg.value {
+            ArgValue::Ref(object) => std::slice::from_ref(object).iter().copied(),
+            ArgValue::Value(value) => value.refs.iter().copied(),
+        })
+    }
+
+    /// The actor that this creates or calls.
+    pub(crate) fn actor(&self) -> Option<ActorId> {
+        match self.kind {
+            Kind::Task => None,
+            Kind::Create(actor) | Kind::Call { actor, .. } => Some(actor),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! From an operation to a place in a queue: outputs, dependencies, placing.
+
+use std::sync::Arc;
+
+use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId};
+
+use crate::input::{Arg, ArgValue, Declaration, Returns};
+use crate::message::{PeerMessage, StoredArg};
+use crate::node::pool::Found;
+use crate::node::queue::ClassKey;
+use crate::node::timer::Timer;
+use crate::node::{Node, Taken, invalid};
+use crate::object::ObjectState;
+use crate::task::{Kind, Run, RunState, Task, TaskSpec, TaskState};
+
+/// Return objects that one call may have.
+const RETURNS_MAX: u32 = 100_000;
+
+impl Node {
+    pub(crate) fn submit(
+        &mut self,
+        session: SessionId,
+        id: TaskId,
+        declaration: u32,
+        args: Vec<Arg>,
+        parent: Option<TaskId>,
+    ) -> Taken {
+        let spec = self.new_spec(session, id, declaration, args, parent, Kind::Task)?;
+        self.add_task(session, Arc::new(spec));
+        self.when_dependencies_are_ready(id);
+        Ok(())
+    }
+
+    /// Checks an operation that makes a task, and changes nothing.
+    pub(crate) fn new_spec(
+        &self,
+        session: SessionId,
+        id: TaskId,
+        declaration: u32,
+        args: Vec<Arg>,
+        parent: Option<TaskId>,
+        kind: Kind,
+    ) -> Result<TaskSpec, Box<Failure>> {
+        let declared = self.declared(session, declaration)?;
+        if id.0.index() != 0 {
+            return Err(invalid(format!("The id {id} has index {}; the index of a task or actor is 0.", id.0.index())));
+        }
+        if matches!(declared.declaration.returns, Returns::Fixed(n) if n > RETURNS_MAX) {
+            return Err(invalid(format!("A call returns at most {RETURNS_MAX} objects; use a stream for more.")));
+        }
+        if self.tasks.contains_key(&id) || self.objects.contains_key(&id.output(0)) {
+            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The id {id} is in use."))));
+        }
+        let actor = self.sessions.get(&session).and_then(|s| s.worker).and_then(|worker| self.actor_of_worker(worker));
+        let is_of_detached_actor = actor.and_then(|actor| self.hosted.get(&actor)).is_some_and(|h| h.spec.options.detached);
+        Ok(TaskSpec {
+            id,
+            job: self.job_for(session, parent),
+            owner: self.me,
+            declaration: declared.declaration,
+            declaration_key: declared.key,
+            args,
+            parent,
+            kind,
+            pool: None,
+            is_of_detached_actor,
+        })
+    }
+
+    /// Makes the records of a task and its outputs. Every count on an argument is taken here, and given back when the task is forgotten.
+    pub(crate) fn add_task(&mut self, session: SessionId, spec: Arc<TaskSpec>) {
+        let (id, job) = (spec.id, spec.job);
+        match (spec.kind, spec.declaration.returns) {
+            (Kind::Create(_), _) => {}
+            (_, Returns::Fixed(n)) => {
+                for i in 0..n {
+                    self.new_output(session, id.output(i), job);
+                }
+            }
+            (_, Returns::Stream) => {
+                self.new_stream(session, id, job);
+            }
+        }
+        for object in spec.refs() {
+            self.hold(object);
+        }
+        let deadline = spec.declaration.deadline.map(|deadline| self.now + deadline);
+        if let Some(deadline) = deadline {
+            self.at(deadline, Timer::Deadline(id));
+        }
+        if let Some(parent) = spec.parent.and_then(|parent| self.tasks.get_mut(&parent)) {
+            parent.children.push(id);
+        }
+        self.prune_children(spec.parent);
+        let retries = spec.declaration.max_retries;
+        self.next_order += 1;
+        let task = Task {
+            spec,
+            attempt: 1,
+            retries,
+            state: TaskState::Waiting,
+            missing: 0,
+            submitter: session,
+            order: self.next_order,
+            children: Vec::new(),
+            deadline,
+            lineage: 0,
+        };
+        self.tasks.insert(id, task);
+    }
+
+    /// A task that goes on for long may submit millions of others: finished ones are forgotten each time that their number has doubled.
+    fn prune_children(&mut self, parent: Option<TaskId>) {
+        let Some(parent) = parent else { return };
+        let Some(task) = self.tasks.get_mut(&parent).filter(|task| task.children.len() >= 64 && task.children.len().is_power_of_two()) else {
+            return;
+        };
+        let children = std::mem::take(&mut task.children);
+        let live = children.into_iter().filter(|child| self.tasks.get(child).is_some_and(|child| !child.is_finished())).collect();
+        if let Some(task) = self.tasks.get_mut(&parent) {
+            task.children = live;
+        }
+    }
+
+    /// Goes on at once if nothing is missing; else when the last argument becomes ready.
+    pub(crate) fn when_dependencies_are_ready(&mut self, id: TaskId) {
+        let Some(spec) = self.tasks.get(&id).map(|task| Arc::clone(&task.spec)) else { return };
+        let mut missing = 0;
+        for object in spec.dependencies() {
+            match self.await_dependency(object, id) {
+                Ok(ready) => missing += u32::from(!ready),
+                Err(failure) => {
+                    self.end_task(id, &failure, true);
+                    return;
+                }
+            }
+        }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.state = TaskState::Waiting;
+        task.missing = missing;
+        if missing == 0 {
+            self.dependencies_ready(id);
+        }
+    }
+
+    /// One of its arguments is ready.
+    pub(crate) fn dependency_ready(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.missing > 0) else { return };
+        task.missing -= 1;
+        if task.missing == 0 && !task.is_finished() {
+            self.dependencies_ready(id);
+        }
+    }
+
+    fn dependencies_ready(&mut self, id: TaskId) {
+        match self.tasks.get(&id).map(|task| task.spec.kind) {
+            Some(Kind::Task) => self.place(id),
+            Some(Kind::Create(actor)) => self.register_actor(actor),
+            Some(Kind::Call { actor, .. }) => self.advance_calls(actor),
+            None => {}
+        }
+    }
+
+    /// Decides where a task runs and takes it there.
+    pub(crate) fn place(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get(&id).filter(|task| !task.is_finished()) else { return };
+        let (spec, submitter) = (Arc::clone(&task.spec), task.submitter);
+        let pool = match self.pool_for(&spec, submitter, id) {
+            Ok(Some(pool)) => pool,
+            Ok(None) => return,
+            Err(failure) => return self.end_task(id, &failure, true),
+        };
+        match self.choose_node(&spec, id) {
+            Ok(None) => {}
+            Ok(Some(node)) if node == self.me => {
+                let attempt = self.tasks.get_mut(&id).map_or(1, |task| {
+                    task.state = TaskState::Here;
+                    task.attempt
+                });
+                self.start_run(spec, attempt, pool);
+            }
+            Ok(Some(node)) => self.assign(id, node, pool),
+            Err(failure) => self.end_task(id, &failure, true),
+        }
+    }
+
+    /// The pool for a task; `None` if it has to wait for one to say what it serves.
+    pub(crate) fn pool_for(&mut self, spec: &TaskSpec, submitter: SessionId, id: TaskId) -> Result<Option<u32>, Box<Failure>> {
+        let default = self.sessions.get(&submitter).and_then(|s| s.default_pool);
+        match self.find_pool(spec.job, default, &spec.declaration) {
+            Found::Pool(pool) => {
+                self.check_arity(pool, &spec.declaration, &spec.args)?;
+                Ok(Some(pool))
+            }
+            Found::Undecided => {
+                self.pools.undecided.insert(id);
+                self.wake_silent_pools(spec.job);
+                Ok(None)
+            }
+            Found::Nowhere(failure) => Err(failure),
+        }
+    }
+
+    fn check_arity(&self, pool: u32, declaration: &Declaration, args: &[Arg]) -> Taken {
+        let function = self.pools.by_number.get(&pool).and_then(|p| p.functions.get(&declaration.function));
+        let Some(function) = function.filter(|_| declaration.code.is_none()) else { return Ok(()) };
+        let positional = args.iter().filter(|arg| arg.keyword.is_empty()).count();
+        let (given, min) = (args.len(), function.min_args as usize);
+        if given < min || function.max_args.is_some_and(|max| positional > max as usize) {
+            let takes = match function.max_args {
+                Some(max) if max as usize == min => format!("{min}"),
+                Some(max) => format!("{min} to {max}"),
+                None => format!("at least {min}"),
+            };
+            let message = format!("{} takes {takes} argument(s), and {given} were given.", declaration.function);
+            return Err(Box::new(Failure::new(Code::WrongArity, message)));
+        }
+        Ok(())
+    }
+
+    /// The node for a task; `None` if it has to wait for its placement group.
+    fn choose_node(&mut self, spec: &TaskSpec, id: TaskId) -> Result<Option<NodeId>, Box<Failure>> {
+        if let Some((group, bundle)) = spec.declaration.placement {
+            return self.node_of_group(group, bundle, id);
+        }
+        if let Some(affinity) = spec.declaration.affinity {
+            if affinity.node == self.me || self.view.iter().any(|n| n.node == affinity.node && n.total.fits(&spec.declaration.resources)) {
+                return Ok(Some(affinity.node));
+            }
+            if !affinity.soft {
+                let message = format!("The task may only run on node {}, which is not there or is too small.", affinity.node);
+                return Err(Box::new(Failure::new(Code::NodeDied, message)));
+            }
+        }
+        Ok(Some(self.best_node(spec)))
+    }
+
+    fn node_of_group(&mut self, group: PlacementGroupId, bundle: Option<u32>, id: TaskId) -> Result<Option<NodeId>, Box<Failure>> {
+        let missing = || Box::new(Failure::new(Code::PlacementGroupNotFound, format!("Nobody knows the placement group {group}.")));
+        let state = self.groups.get_mut(&group).ok_or_else(missing)?;
+        if state.removed {
+            return Err(Box::new(Failure::new(Code::PlacementGroupRemoved, format!("The placement group {group} was removed."))));
+        }
+        let Some(nodes) = &state.placed else {
+            state.waiting.insert(id);
+            return Ok(None);
+        };
+        let node = match bundle {
+            Some(index) => nodes.get(index as usize),
+            None => nodes.iter().find(|node| **node == self.me).or_else(|| nodes.first()),
+        };
+        let outside = || invalid(format!("The placement group {group} has {} bundle(s); there is no bundle {bundle:?}.", nodes.len()));
+        node.copied().map(Some).ok_or_else(outside)
+    }
+
+    /// The owner's own node if it has room; else the one with room that has most of the arguments; else wherever it could ever run.
+    fn best_node(&self, spec: &TaskSpec) -> NodeId {
+        let demand = &spec.declaration.resources;
+        if self.view.len() <= 1 || (!spec.declaration.spread && self.available.fits(demand) && self.waiting.is_empty()) {
+            return self.me;
+        }
+        let near = |node: NodeId| -> u64 { spec.dependencies().map(|object| self.bytes_at(object, node)).sum() };
+        let others = self.view.iter().filter(|n| n.node != self.me && n.available.fits(demand));
+        if let Some(best) = others.max_by_key(|n| (near(n.node), n.available.get("CPU"), std::cmp::Reverse(n.node))) {
+            return best.node;
+        }
+        if self.config.resources.fits(demand) {
+            return self.me;
+        }
+        self.view.iter().find(|n| n.total.fits(demand)).map_or(self.me, |n| n.node)
+    }
+
+    /// Gives a task to another node, with small arguments in place of their refs.
+    fn assign(&mut self, id: TaskId, node: NodeId, pool: u32) {
+        let pool = self.pools.by_number.get(&pool).map(|p| Arc::clone(&p.pool));
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.state = TaskState::Remote(node);
+        let (spec, attempt) = (Arc::clone(&task.spec), task.attempt);
+        let (args, stored) = self.args_for_afar(&spec);
+        let spec = Arc::new(TaskSpec { args, pool, ..(*spec).clone() });
+        let owners = self.grant_all(node, spec.refs().chain(spec.declaration.code));
+        self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
+    }
+
+    /// Arguments as another node can use them.
+    pub(crate) fn args_for_afar(&self, spec: &TaskSpec) -> (Vec<Arg>, Vec<StoredArg>) {
+        let mut stored = Vec::new();
+        let arg = |arg: &Arg| {
+            let ArgValue::Ref(object) = arg.value else { return arg.clone() };
+            match self.objects.get(&object).map(|o| &o.state) {
+                Some(ObjectState::Value(value)) => Arg { keyword: arg.keyword.clone(), value: ArgValue::Value(value.clone()) },
+                Some(ObjectState::Stored(size)) => {
+                    stored.push(StoredArg { object, size: *size, at: self.locations(object) });
+                    arg.clone()
+                }
+                _ => arg.clone(),
+            }
+        };
+        (spec.args.iter().map(arg).collect(), stored)
+    }
+
+    /// Makes the running node's side and queues it.
+    pub(crate) fn start_run(&mut self, spec: Arc<TaskSpec>, attempt: u32, pool: u32) {
+        let key = ClassKey {
+            pool,
+            demand: spec.declaration.resources.clone(),
+            bundle: spec.declaration.placement,
+            dedicated: matches!(spec.kind, Kind::Create(_)),
+        };
+        let class = self.class_for(key);
+        let id = spec.id;
+        let run = Run {
+            spec,
+            attempt,
+            class,
+            state: RunState::Queued,
+            worker: None,
+            pins: Vec::new(),
+            sent: self.now,
+            interrupted: None,
+        };
+        self.runs.insert(id, run);
+        self.enqueue(id);
+    }
+
+    /// Where a stored object lies, as far as this node knows.
+    pub(crate) fn locations(&self, object: ObjectId) -> Vec<NodeId> {
+        let Some(record) = self.objects.get(&object) else { return Vec::new() };
+        let mut at = record.elsewhere().to_vec();
+        if record.is_here() {
+            at.insert(0, self.me);
+        }
+        at
+    }
+
+    fn bytes_at(&self, object: ObjectId, node: NodeId) -> u64 {
+        match self.objects.get(&object) {
+            Some(record) if (node == self.me && record.is_here()) || record.elsewhere().contains(&node) => record.bytes(),
+            _ => 0,
+        }
+    }
+}
