@@ -415,20 +415,7 @@ _CLASSES: Final[dict[int, type[ThornbackError]]] = {
     Code.RECONSTRUCTION_FAILED: ReconstructionFailedError,
     Code.PLACEMENT_GROUP_REMOVED: PlacementGroupRemovedError,
     Code.PLACEMENT_GROUP_NOT_FOUND: PlacementGroupNotFoundError,
-    **{
-        code: ProtocolError
-        for code in (
-            Code.UNKNOWN_OPERATION,
-            Code.UNSUPPORTED_VERSION,
-            Code.FRAME_TOO_LARGE,
-            Code.MALFORMED_FRAME,
-            Code.FLOW_CONTROL,
-            Code.SEQUENCE_GAP,
-            Code.FEATURE_NOT_AGREED,
-            Code.DUPLICATE_ID,
-            Code.NOT_HELLO,
-        )
-    },
+    **dict.fromkeys((Code.UNKNOWN_OPERATION, Code.UNSUPPORTED_VERSION, Code.FRAME_TOO_LARGE, Code.MALFORMED_FRAME, Code.FLOW_CONTROL, Code.SEQUENCE_GAP, Code.FEATURE_NOT_AGREED, Code.DUPLICATE_ID, Code.NOT_HELLO), ProtocolError),
 }
 
 for _class in {ThornbackError, ActorError, *_CLASSES.values()}:
@@ -576,6 +563,11 @@ def type_names(error: BaseException) -> list[str]:
     """Full names of the exception's types, most derived first."""
     names = [f"{cls.__module__}.{cls.__qualname__}" for cls in type(error).__mro__ if cls is not object]
     return [name for name in names if not name.startswith("thornback.TaskError(")]
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """The full name of an exception type, as `Failure.types` has it."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _message(error: BaseException) -> str:

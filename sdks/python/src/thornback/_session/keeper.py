@@ -33,6 +33,7 @@ class Keeper:
         self.asleep = False
         self.prompt = 0
         """While above 0 somebody waits without reading (an event loop): the keeper watches and never ticks."""
+        self._prompt_lock = threading.Lock()
         self._session = session
         self._stopped = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
@@ -48,6 +49,11 @@ class Keeper:
             os.write(self._wake_write, b"\0")
         except OSError:
             pass  # Full: it is being woken already. Closed: there is nothing to wake.
+
+    def be_prompt(self, change: int) -> None:
+        """Counts those who wait without reading, up or down."""
+        with self._prompt_lock:
+            self.prompt += change
 
     def stop(self) -> None:
         """Ends the thread, and waits for it unless called from it."""

@@ -211,13 +211,18 @@ class Session:
             if self._leader == me or self._read_lock.acquire(blocking=False):
                 nested = self._leader == me
                 self._leader = me
+                polled = False
                 try:
                     while not ready():
                         timeout = None
                         if deadline is not None:
                             timeout = deadline - time.monotonic()
                             if timeout <= 0:
-                                return False
+                                # Even then one look: a program that only ever asks with a timeout of 0 must get on.
+                                if polled:
+                                    return False
+                                timeout = 0
+                                polled = True
                         self._read(timeout)
                         if self._ops or self._uncounted:
                             self.flush(block=False)
@@ -286,6 +291,27 @@ class Session:
     def led(self) -> bool:
         """Whether some thread reads, or has promised to."""
         return self._read_lock.locked()
+
+    def nudge(self) -> None:
+        """Sends what is posted, for one who will wait without reading."""
+        self.flush(block=False)
+        if self._keeper.asleep and self._broken:
+            self._keeper.wake()
+
+    def take_descriptor(self) -> int:
+        """The descriptor that came with the operation that is being handled."""
+        try:
+            return self._carrier.descriptors.popleft()
+        except IndexError:
+            raise _errors.ProtocolError("the node announced an arena without its descriptor") from None
+
+    def find_operation(self, seq: int, index: int) -> session_pb2.ClientOp | None:
+        """An operation that was sent and is not acknowledged."""
+        for number, body in self._unacknowledged:
+            if number == seq:
+                ops = session_pb2.ClientFrame.FromString(body).ops
+                return ops[index] if index < len(ops) else None
+        return None
 
     @property
     def position(self) -> tuple[int, int]:

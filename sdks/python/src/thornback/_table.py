@@ -1,0 +1,642 @@
+"""The objects of this process: what is known of each, who counts them, how their bytes come and go.
+
+One dictionary says of each object that this process holds a ref to how far it is. The node pushes completions into it, so `get` and
+`wait` on own refs are look-ups. It is read and written by several threads; single operations on a dictionary are whole, and what
+needs more than one holds `_count_lock`.
+
+A ref counts once, however many Python objects stand for it here: further ones are counted in `_extra`, and only the last one to go
+is told to the node. Refs go in finalisers, which may run anywhere, so they only queue up in `dropped`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from thornback import _arena, _context, _errors, _values
+from thornback._errors import Code
+from thornback._gen import failure_pb2, object_pb2, task_pb2
+from thornback._object import ObjectRef, ObjectRefGenerator
+from thornback._session import frames
+from thornback._session.session import Session
+from thornback._state import FOREIGN, PENDING, Failed, Inline, Slot, State, Stored, Stream
+from thornback._values import Encoded
+
+_WRITE_BYTES: Final = 1024 * 1024
+_END_INDEX: Final = b"\xff\xff\xff\xff"
+"""Index of the ref of a stream's end, which exists in this process only."""
+
+
+class ObjectTable:
+    """Objects as one session knows them."""
+
+    session: Session
+    arenas: _arena.Arenas
+    inline_bytes: int
+
+    def __init__(self) -> None:
+        self.ids = frames.Ids()
+        self.dropped: deque[bytes] = deque()
+        self._released: deque[bytes] = deque()
+        self._state: dict[bytes, State] = {}
+        self._extra: dict[bytes, int] = {}
+        self._local: set[bytes] = set()
+        """Refs that only this process knows of."""
+        self._count_lock = threading.RLock()
+        self._streams: dict[bytes, Stream] = {}
+        self._callbacks: dict[bytes, list[Callable[[], None]]] = {}
+        self._located: dict[bytes, deque[Slot]] = {}
+        self._fetched: dict[bytes, deque[Slot]] = {}
+        """Objects that were located for a callback, whose `get_one` comes next."""
+        self._created: dict[bytes, Slot] = {}
+        self._failures = 0
+        self.arenas = _arena.Arenas()
+
+    def table_handlers(self) -> dict[str, Callable[[Any], None]]:
+        """Handlers of the server's operations on objects."""
+        return {
+            "completion": self._handle_completion,
+            "stream_end": self._handle_stream_end,
+            "created": self._handle_created,
+            "located": self._handle_located,
+            "chunk": self._handle_chunk,
+            "arena": self._handle_arena,
+        }
+
+    # ------------------------------------------------------------------------------------------------------------------------ counting
+
+    def adopt_ref(self, id: bytes) -> ObjectRef[Any]:
+        """A ref that was found inside a value."""
+        self._retain(id, FOREIGN)
+        return ObjectRef(id, self)
+
+    def adopt_stream(self, id: bytes) -> Any:
+        """Streams are not passed on by this SDK; another's may."""
+        raise _errors.UnsupportedFormatError(f"the stream {id.hex()} was passed inside a value, which Python cannot read")
+
+    def _retain(self, id: bytes, state: State) -> None:
+        if len(id) != frames.ID_BYTES:
+            raise _errors.UnsupportedFormatError(f"an id has {len(id)} bytes and not {frames.ID_BYTES}")
+        with self._count_lock:
+            if id in self._state:
+                self._extra[id] = self._extra.get(id, 0) + 1
+            else:
+                self._state[id] = state
+                self.session.post_quietly(frames.REFS(frames.ID_1 + id))
+
+    def pin(self, id: bytes) -> None:
+        """Has the object live as long as this session."""
+        with self._count_lock:
+            if id not in self._local:
+                self.session.post_quietly(frames.REFS(frames.ID_1 + id))
+
+    def post_drops(self) -> None:
+        """Posts what has been dropped and released since the last time. Runs before each frame is made."""
+        if self.dropped:
+            gone = []
+            with self._count_lock:
+                state, extra = self._state, self._extra
+                while self.dropped:
+                    id = self.dropped.popleft()
+                    more = extra.get(id) if extra else None
+                    if more is not None:
+                        if more == 1:
+                            del extra[id]
+                        else:
+                            extra[id] = more - 1
+                        continue
+                    if id in self._local:
+                        self._local.discard(id)
+                        state.pop(id, None)
+                        continue
+                    if state.pop(id, None) is not None or self._forget_stream(id):
+                        gone.append(id)
+                for start in range(0, len(gone), 4096):
+                    self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
+        if self._released:
+            ids = []
+            while self._released:
+                ids.append(self._released.popleft())
+            self.session.post_quietly(frames.RELEASE(frames.ids(1, ids)))
+
+    def _forget_stream(self, id: bytes) -> bool:
+        stream = self._streams.pop(id, None)
+        if stream is None:
+            return False
+        # Items that nobody took are freed with the stream.
+        for index in range(stream.taken + 1, stream.arrived + 1):
+            self._state.pop(id[:12] + index.to_bytes(4, "big"), None)
+        return True
+
+    # ------------------------------------------------------------------------------------------------------------------------- answers
+
+    def _handle_completion(self, message: task_pb2.Completion) -> None:
+        id = message.object
+        outcome = message.WhichOneof("outcome")
+        state: State
+        if outcome == "value":
+            value = message.value
+            state = value.data if value.format == _values.MSGPACK and not value.refs else Inline.of(value)
+        elif outcome == "stored":
+            state = Stored(message.stored)
+        else:
+            state = Failed(message.failure)
+        known = self._state
+        if id in known:
+            known[id] = state
+            if outcome == "failure":
+                self._failures += 1
+        else:
+            stream = self._streams.get(id[:12] + frames.INDEX_SELF) if self._streams else None
+            if stream is None:
+                return  # Dropped while its completion was on the way.
+            known[id] = state
+            stream.arrived = int.from_bytes(id[12:], "big")
+            self._tell_stream(stream)
+        if self._callbacks:
+            for callback in self._callbacks.pop(id, ()):
+                callback()
+
+    def _handle_stream_end(self, message: task_pb2.StreamEnd) -> None:
+        stream = self._streams.get(message.task)
+        if stream is None:
+            return
+        stream.ended = True
+        if message.HasField("failure"):
+            stream.failure = failure_pb2.Failure()
+            stream.failure.CopyFrom(message.failure)
+            self._failures += 1
+        self._complete_stream(stream)
+        self._tell_stream(stream)
+
+    def _tell_stream(self, stream: Stream) -> None:
+        callbacks, stream.callbacks = stream.callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def _complete_stream(self, stream: Stream) -> None:
+        id = stream.completed
+        if stream.ended and id is not None and id in self._state:
+            self._state[id] = Failed(stream.failure) if stream.failure is not None else b"\xc0"
+            for callback in self._callbacks.pop(id, ()):
+                callback()
+
+    def _handle_created(self, message: object_pb2.Created) -> None:
+        slot = self._created.pop(message.object, None)
+        if slot is not None:
+            copy = object_pb2.Created()
+            copy.CopyFrom(message)
+            slot.set(copy)
+
+    def _handle_located(self, message: object_pb2.Located) -> None:
+        waiting = self._located.get(message.object)
+        if not waiting:
+            return
+        slot = waiting[0]
+        if message.WhichOneof("outcome") == "location" and message.location.arena == 0:
+            # The bytes follow in chunks; only when the last has come is it somebody else's turn.
+            slot.data = bytearray(message.location.size)
+            if slot.data:
+                return
+        waiting.popleft()
+        if not waiting:
+            self._located.pop(message.object, None)
+        copy = object_pb2.Located()
+        copy.CopyFrom(message)
+        slot.set(copy)
+
+    def _handle_chunk(self, message: object_pb2.Chunk) -> None:
+        waiting = self._located.get(message.object)
+        slot = waiting[0] if waiting else None
+        if slot is None or slot.data is None or waiting is None:
+            return
+        end = message.offset + len(message.data)
+        if message.offset != slot.filled or end > len(slot.data):
+            slot.set(
+                _errors.ProtocolError(f"bytes {message.offset} to {end} of an object came after byte {slot.filled} of {len(slot.data)}")
+            )
+        else:
+            slot.data[message.offset : end] = message.data
+            slot.filled = end
+            if end < len(slot.data):
+                return
+            slot.set(slot.data)
+        waiting.popleft()
+        if not waiting:
+            self._located.pop(message.object, None)
+
+    def _handle_arena(self, message: object_pb2.Arena) -> None:
+        self.arenas.add(message.number, message.size, message.writable, self.session.take_descriptor())
+
+    # ------------------------------------------------------------------------------------------------------------------------- waiting
+
+    def wait_until(self, ready: Callable[[], bool], deadline: float | None = None) -> bool:
+        """Waits in the session; a task that waits says so first, that its CPU may be lent."""
+        if ready():
+            return True
+        job = _context.job.get()
+        if job is None:
+            return self.session.wait(ready, deadline)
+        self.session.post_quietly(frames.BLOCKED(frames.ID_1 + job.task))
+        try:
+            return self.session.wait(ready, deadline)
+        finally:
+            self.session.post_quietly(frames.UNBLOCKED(frames.ID_1 + job.task))
+
+    def _states(self, ids: Sequence[bytes]) -> list[State]:
+        """What is known of each; asks for those that belong to somebody else."""
+        state = self._state
+        try:
+            states = [state[id] for id in ids]
+        except KeyError:
+            raise _errors.InvalidArgumentError("the ref belongs to a runtime that has been shut down") from None
+        if FOREIGN in states:
+            unasked = [id for id, known in zip(ids, states, strict=True) if known is FOREIGN]
+            for id in unasked:
+                state[id] = PENDING
+            for start in range(0, len(unasked), 4096):
+                self.session.post_quietly(frames.WATCH(frames.ids(1, unasked[start : start + 4096])))
+            states = [PENDING if known is FOREIGN else known for known in states]
+        return states
+
+    def get_one(self, ref: ObjectRef[Any], timeout: float | None) -> Any:
+        """The value of a ref."""
+        id = ref._id
+        state = self._state
+        known = state.get(id)
+        if known is PENDING or known is FOREIGN or known is None:
+            self._states((id,))
+            deadline = None if timeout is None else time.monotonic() + timeout
+            if not self.wait_until(lambda: state[id] is not PENDING, deadline):
+                raise _errors.GetTimeoutError(f"{ref!r} did not become ready within {timeout} s; `get` it again to go on waiting")
+            known = state[id]
+        if type(known) is bytes:
+            return _values.unpack_plain(known)
+        return self._read((id,), (known,))[0]
+
+    def get_many(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
+        """The values of refs, in order. The first failure to be known is raised, whatever else is still missing."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ids = [ref._id for ref in refs]
+        states = self._states(ids)
+        state = self._state
+        count = len(ids)
+        at = 0
+        seen = -1
+        failed: bytes | None = None
+
+        def ready() -> bool:
+            nonlocal at, seen, failed
+            if seen != self._failures:
+                seen = self._failures
+                failed = next((id for id in ids if type(state[id]) is Failed), None)
+            if failed is not None:
+                return True
+            while at < count and state[ids[at]] is not PENDING:
+                at += 1
+            return at == count
+
+        if not self.wait_until(ready, deadline):
+            raise _errors.GetTimeoutError(
+                f"{sum(state[id] is PENDING for id in ids)} of {count} objects did not become ready within {timeout} s"
+            )
+        if failed is not None:
+            ids, count = [failed], 1
+        states = [state[id] for id in ids]
+        if all(type(known) is bytes for known in states):
+            unpack = _values.unpack_plain
+            return [unpack(known) for known in states]  # type: ignore[arg-type]
+        return self._read(ids, states)
+
+    def wait_many(
+        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch: bool
+    ) -> tuple[list[Any], list[Any]]:
+        """Parts refs into `num_returns` that are ready (fewer if time runs out) and the rest, both in order."""
+        ids = [ref._id for ref in refs]
+        state: dict[bytes, Any] = self._state
+        if self._streams and any(id in self._streams for id in ids):
+            state = _StreamsToo(self._state, self._streams)
+            self._states([id for id in ids if id not in self._streams])
+        else:
+            self._states_for_wait(ids, num_returns)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        found: list[int] = []
+        # Positions not yet seen ready. It shrinks as they are found, so a long wait does not look at the same refs over and over.
+        left: list[int] | range = range(len(ids))
+
+        def ready() -> bool:
+            nonlocal left
+            missing = num_returns - len(found)
+            if missing <= 0:
+                return True
+            rest: list[int] = []
+            for position in left:
+                if state[ids[position]] is PENDING:
+                    rest.append(position)
+                else:
+                    found.append(position)
+                    missing -= 1
+                    if missing == 0:
+                        return True
+            left = rest
+            return False
+
+        self.wait_until(ready, deadline)
+        if not found:
+            return [], list(refs)
+        found.sort()
+        if found[-1] == len(found) - 1:
+            cut = len(found)
+            done, rest = list(refs[:cut]), list(refs[cut:])
+        else:
+            chosen = set(found)
+            done = [refs[position] for position in found]
+            rest = [ref for position, ref in enumerate(refs) if position not in chosen]
+        if fetch:
+            for ref in done:
+                if type(state[ref._id]) is Stored:
+                    self.session.post_quietly(frames.FETCH(frames.ID_1 + ref._id + b"\x10\x01"))
+        return done, rest
+
+    def _states_for_wait(self, ids: Sequence[bytes], num_returns: int) -> None:
+        """Asks for what belongs to somebody else, unless enough is ready at the front: a `wait` on a thousand refs looks at few."""
+        state = self._state
+        ready = 0
+        for id in ids:
+            known = state.get(id)
+            if known is None or known is FOREIGN:
+                break
+            if known is not PENDING:
+                ready += 1
+                if ready == num_returns:
+                    return
+        self._states(ids)
+
+    def when_readable(self, ref: ObjectRef[Any], done: Callable[[], None]) -> None:
+        """Calls `done` once, perhaps at once and in any thread, when `get_one` will not have to wait for the ref's value."""
+        id = ref._id
+        self._states((id,))
+        keeper = self.session.keeper
+        keeper.be_prompt(+1)
+
+        def readable() -> None:
+            keeper.be_prompt(-1)
+            done()
+
+        def ready() -> None:
+            if type(self._state.get(id)) is Stored:
+                slot = self._fetch(id, readable)
+                self._fetched.setdefault(id, deque()).append(slot)
+                self.session.nudge()
+            else:
+                readable()
+
+        waiting = self._callbacks.setdefault(id, [])
+        waiting.append(ready)
+        if self._state[id] is not PENDING:
+            # The completion may have come in between; whoever takes the callback off the list runs it.
+            try:
+                waiting.remove(ready)
+            except ValueError:
+                return
+            ready()
+        else:
+            self.session.nudge()
+
+    # ------------------------------------------------------------------------------------------------------------------------- reading
+
+    def _read(self, ids: Sequence[bytes], states: Sequence[State]) -> list[Any]:
+        """The values of objects that are ready."""
+        slots: dict[bytes, Slot] = {}
+        for id, known in zip(ids, states, strict=True):
+            if type(known) is Stored and id not in slots:
+                slots[id] = self._take_fetched(id) or self._fetch(id)
+        if slots:
+            self.wait_until(lambda: all(slot.value is not None for slot in slots.values()))
+        return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
+
+    def _value_of(self, id: bytes, known: State, slot: Slot | None) -> Any:
+        if slot is not None:
+            return self._located_value(id, slot)
+        if type(known) is bytes:
+            return _values.unpack_plain(known)
+        if type(known) is Inline:
+            return _values.decode(known.format, known.data, known.buffers, known.schema, self)
+        if type(known) is Failed:
+            raise _errors.from_failure(known.failure)
+        raise _errors.InvalidArgumentError(f"{id.hex()} is an actor; only objects have a value")
+
+    def _take_fetched(self, id: bytes) -> Slot | None:
+        waiting = self._fetched.get(id)
+        if not waiting:
+            return None
+        slot = waiting.popleft()
+        if not waiting:
+            self._fetched.pop(id, None)
+        return slot
+
+    def _fetch(self, id: bytes, callback: Callable[[], None] | None = None) -> Slot:
+        slot = Slot(callback)
+        with self._count_lock:
+            self._located.setdefault(id, deque()).append(slot)
+            self.session.post_quietly(frames.FETCH(frames.ID_1 + id))
+        return slot
+
+    def _located_value(self, id: bytes, slot: Slot) -> Any:
+        answer = slot.value
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, bytearray):
+            return _arena.decode(memoryview(answer).toreadonly(), self)
+        outcome = answer.WhichOneof("outcome")
+        if outcome == "location":
+            return self.read_location(id, answer.location)
+        if outcome == "value":
+            value = answer.value
+            return _values.decode(value.format, value.data, value.buffers, value.schema, self)
+        raise _errors.from_failure(answer.failure)
+
+    def fetch_value(self, id: bytes) -> Any:
+        """The value of a stored object that comes in chunks."""
+        slot = self._fetch(id)
+        self.session.wait(slot.done)
+        return self._located_value(id, slot)
+
+    def read_location(self, id: bytes, location: Any) -> Any:
+        """The value of a pinned object. The pin ends with the last view of its bytes."""
+        released = self._released
+        view = self.arenas.read(location.arena, location.offset, location.size, lambda: released.append(id))
+        return _arena.decode(view, self)
+
+    # ------------------------------------------------------------------------------------------------------------------------- writing
+
+    def put_encoded(self, value: Encoded) -> ObjectRef[Any]:
+        """Stores an encoded value as a new object."""
+        id = self.ids.prefix() + frames.INDEX_FIRST
+        if value.size <= self.inline_bytes:
+            state: State
+            if value.format == _values.MSGPACK and not value.refs:
+                state = value.data
+            else:
+                state = Inline(value.format, value.data, [bytes(buffer) for buffer in value.buffers], value.schema)
+            self._state[id] = state
+            self.session.post(frames.PUT(frames.ID_1 + id + frames.field(2, value.wire())))
+        else:
+            self.write(id, value)
+            self._state[id] = Stored(value.size)
+        return ObjectRef(id, self)
+
+    def write(self, id: bytes, value: Encoded, task: bytes = b"", attempt: int = 0) -> None:
+        """Creates, fills and seals a large object: of a put, or the result `id` of a task that runs here."""
+        where = _arena.layout(value)
+        location = self.create(id, where.size, task, attempt)
+        try:
+            if location.arena:
+                _arena.fill(self.arenas.write(location.arena, location.offset, where.size), where, value)
+            else:
+                self.write_chunks(id, _arena.serialise(where, value))
+        except BaseException:
+            self.abort(id)
+            raise
+        self.seal(id, value.refs)
+
+    def write_chunks(self, id: bytes, data: bytearray) -> None:
+        """Sends the bytes of a created object over a carrier without shared memory."""
+        for start in range(0, len(data), _WRITE_BYTES):
+            chunk = object_pb2.Write(object=id, offset=start, data=bytes(data[start : start + _WRITE_BYTES]))
+            self.session.post(frames.WRITE(chunk.SerializeToString()))
+
+    def abort(self, id: bytes) -> None:
+        """Gives the room of an unsealed object back."""
+        self.session.post(frames.ABORT(frames.ID_1 + id))
+
+    def create(self, id: bytes, size: int, task: bytes = b"", attempt: int = 0) -> object_pb2.Location:
+        """Asks for room and waits for it. Raises `OutOfDiskError`, `StoreFullError`."""
+        slot = Slot()
+        self._created[id] = slot
+        message = object_pb2.Create(object=id, size=size, task=task, attempt=attempt)
+        self.session.post_quietly(frames.CREATE(message.SerializeToString()))
+        self.session.wait(slot.done)
+        if isinstance(slot.value, BaseException):
+            raise slot.value
+        created: object_pb2.Created = slot.value
+        if created.WhichOneof("outcome") == "failure":
+            raise _errors.from_failure(created.failure)
+        return created.location
+
+    def seal(self, id: bytes, refs: Iterable[bytes] = ()) -> None:
+        """Says that the bytes are whole."""
+        self.session.post(frames.SEAL(frames.ID_1 + id + frames.ids(2, refs)))
+
+    def adopt_stored(self, id: bytes, size: int) -> ObjectRef[Any]:
+        """The ref of an object that was created, filled and sealed by hand."""
+        self._state[id] = Stored(size)
+        return ObjectRef(id, self)
+
+    # ------------------------------------------------------------------------------------------------------------------------- streams
+
+    def open_stream(self, task: bytes) -> ObjectRefGenerator[Any]:
+        """Before the call that yields it is posted."""
+        self._streams[task] = Stream()
+        return ObjectRefGenerator(task, self)
+
+    def wait_stream(self, id: bytes, taken: int, deadline: float | None) -> bool:
+        """Waits until an item after the first `taken` is there, or the end."""
+        stream = self._streams[id]
+        return self.wait_until(lambda: stream.count > taken or stream.ended, deadline)
+
+    def when_streamed(self, id: bytes, taken: int, done: Callable[[], None]) -> None:
+        """Calls `done` once `wait_stream` would not wait; perhaps at once, in any thread."""
+        stream = self._streams[id]
+        keeper = self.session.keeper
+        keeper.be_prompt(+1)
+
+        def finish() -> None:
+            keeper.be_prompt(-1)
+            done()
+
+        stream.callbacks.append(finish)
+        if stream.count > taken or stream.ended:
+            try:
+                stream.callbacks.remove(finish)
+            except ValueError:
+                return
+            finish()
+        else:
+            self.session.nudge()
+
+    def take_item(self, id: bytes, taken: int) -> ObjectRef[Any] | None:
+        """The item after the first `taken`; None at the end."""
+        stream = self._streams[id]
+        index = taken + 1
+        object_id = id[:12] + index.to_bytes(4, "big")
+        if index <= stream.arrived:
+            stream.taken = index
+            self.session.post(frames.CONSUMED(frames.ID_1 + id + b"\x10" + frames.varint(index)))
+        elif index == stream.arrived + 1 and stream.failure is not None:
+            stream.taken = index
+            self._state[object_id] = Failed(stream.failure)
+            self._local.add(object_id)
+        else:
+            return None
+        return ObjectRef(object_id, self)
+
+    def stream_completed(self, id: bytes) -> ObjectRef[None]:
+        """A local ref that becomes ready when the stream ends."""
+        stream = self._streams[id]
+        object_id = id[:12] + _END_INDEX
+        with self._count_lock:
+            if object_id in self._state:
+                self._extra[object_id] = self._extra.get(object_id, 0) + 1
+            else:
+                self._state[object_id] = PENDING
+                self._local.add(object_id)
+                stream.completed = object_id
+        self._complete_stream(stream)
+        return ObjectRef(object_id, self)
+
+    def stream_finished(self, id: bytes, taken: int) -> bool:
+        """Whether the end has come and been reached."""
+        stream = self._streams[id]
+        return stream.ended and stream.count <= taken
+
+    # --------------------------------------------------------------------------------------------------------------------------- ends
+
+    def fail_all(self, error: BaseException) -> None:
+        """The session is over: whatever is awaited ends with that."""
+        failure = getattr(error, "failure", None) or failure_pb2.Failure(code=Code.CONNECTION_LOST, message=str(error))
+        for id, known in list(self._state.items()):
+            if known is PENDING:
+                self._state[id] = Failed(failure)
+        self._failures += 1
+        for stream in list(self._streams.values()):
+            if not stream.ended:
+                stream.ended = True
+                stream.failure = failure
+                self._complete_stream(stream)
+                self._tell_stream(stream)
+        for slot in [*self._created.values(), *(slot for slots in list(self._located.values()) for slot in slots)]:
+            if slot.value is None:
+                slot.set(_errors.from_failure(failure))
+        for waiting in list(self._callbacks.values()):
+            for callback in waiting:
+                callback()
+        self._callbacks.clear()
+
+
+class _StreamsToo(dict[bytes, Any]):
+    """The table, with streams in it: one is ready when its next item is, or when it is over."""
+
+    def __init__(self, state: dict[bytes, State], streams: dict[bytes, Stream]) -> None:
+        super().__init__()
+        self._table = state
+        self._streams = streams
+
+    def __getitem__(self, id: bytes) -> Any:
+        stream = self._streams.get(id)
+        if stream is None:
+            return self._table[id]
+        return True if stream.count > stream.taken or stream.ended else PENDING

@@ -1,0 +1,174 @@
+"""A warmed process that becomes a worker by forking: ``python -m thornback._template``.
+
+It imports what workers need, says that it is ready, and forks when its node asks. It has no threads and no session, so that its
+children begin clean; a child takes over the two descriptors that came with the request as its standard output and error.
+
+The conversation (``protocol/spec/worker.md``) is lines of JSON on the socket THORNBACK_CONTROL_FD::
+
+    template -> node   {"ready":true}   {"forked":launch,"pid":pid}   {"exited":launch,"pid":pid,"code":n|null,"signal":n|null}
+    node -> template   {"fork":launch}, with two descriptors beside its first byte
+
+The end of the socket ends the template.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from collections import deque
+from typing import Any, Final
+
+# Imported for the children: the modules that nearly every worker needs in its first millisecond.
+from thornback import _arena, _worker, _worker_async  # noqa: F401
+from thornback._session import unix  # noqa: F401
+
+_LINE_MAX: Final = 64 * 1024
+_IDLE_MS: Final = 50
+
+
+class Template:
+    """Serves fork requests on the control socket."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._text = b""
+        self._descriptors: deque[int] = deque()
+        self._children: dict[int, int] = {}
+        """Launch numbers by process id."""
+        self._wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        self._wake_write = wake_write
+
+    def serve(self) -> None:
+        """Until the node lets go. In a child it never returns."""
+        self._say({"ready": True})
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._wake_read, select.POLLIN)
+        warm = False
+        while True:
+            ready = poll.poll(None if warm else _IDLE_MS)
+            if not ready:
+                # The first results are on their way; now there is time for what is slow to import.
+                warm = True
+                _import_numpy()
+                continue
+            for descriptor, _events in ready:
+                if descriptor == self._wake_read:
+                    try:
+                        os.read(self._wake_read, 4096)
+                    except BlockingIOError:
+                        pass
+                    self._reap()
+                elif not self._receive():
+                    return
+
+    def _receive(self) -> bool:
+        """Takes what the node sent. False once it has let go."""
+        try:
+            data, ancillary, _flags, _address = self._control.recvmsg(_LINE_MAX, socket.CMSG_SPACE(64 * 4), socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            return False
+        for level, kind, content in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(content[: len(content) - len(content) % numbers.itemsize])
+                self._descriptors.extend(numbers)
+        if not data:
+            return False
+        *lines, self._text = (self._text + data).split(b"\n")
+        for line in lines:
+            if line.strip():
+                self._handle(json.loads(line))
+        return len(self._text) <= _LINE_MAX
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        launch = message.get("fork")
+        if not isinstance(launch, int) or len(self._descriptors) < 2:
+            return  # Of a later version of the protocol.
+        out, err = self._descriptors.popleft(), self._descriptors.popleft()
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(launch, out, err)
+        os.close(out)
+        os.close(err)
+        self._children[pid] = launch
+        self._say({"forked": launch, "pid": pid})
+
+    def _become_worker(self, launch: int, out: int, err: int) -> None:
+        status = 70
+        try:
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            for descriptor in (out, err, self._wake_read, self._wake_write, *self._descriptors):
+                os.close(descriptor)
+            self._control.close()
+            os.environ["THORNBACK_LAUNCH"] = str(launch)
+            os.environ.pop("THORNBACK_CONTROL_FD", None)
+            _reseed()
+            status = _worker.main()
+        except BaseException as error:
+            sys.stderr.write(f"thornback worker: {type(error).__name__}: {error}\n")
+        finally:
+            # Never back into the template's frames.
+            _worker.end(status)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            launch = self._children.pop(pid, None)
+            if launch is None:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            self._say({"exited": launch, "pid": pid, "code": code if code >= 0 else None, "signal": -code if code < 0 else None})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        try:
+            self._control.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        except OSError:
+            pass  # The node is gone; the next read says so.
+
+
+def _import_numpy() -> None:
+    try:
+        import numpy  # noqa: F401
+
+        from thornback._gen import object_header  # noqa: F401
+    except ImportError:
+        pass
+
+
+def _reseed() -> None:
+    """Children of one template must not draw the same numbers. (`random` sees to itself after a fork; numpy's global generator does not.)"""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed()
+
+
+def main() -> None:
+    descriptor = int(os.environ["THORNBACK_CONTROL_FD"])
+    os.set_inheritable(descriptor, False)
+    # Ctrl-C at a terminal is for the driver.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as control:
+        Template(control).serve()
+
+
+if __name__ == "__main__":
+    from thornback import _template as importable
+
+    importable.main()

@@ -1,0 +1,488 @@
+"""A worker: a process that runs what its node sends it.
+
+``python -m thornback._worker`` is started by the node, or forked by :mod:`._template`. The main thread runs tasks, so that a cancelled
+one can be interrupted by a signal; while it waits for work it reads the socket itself (see :mod:`._session.session`), and while it
+runs a task the keeper reads, so that tasks not yet started can be given back and running ones interrupted.
+
+Answers gather while further tasks are queued and go out together; none waits longer than about a millisecond.
+
+An actor takes the whole process. Its calls run on the main thread one by one, on several threads (`max_concurrency` > 1), or as
+coroutines of an event loop on the main thread (:mod:`._worker_async`).
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from thornback import _context, _errors, _runtime
+from thornback._actor import ActorHandle, Interface
+from thornback._connect import connector, read_token
+from thornback._context import Job
+from thornback._errors import Code
+from thornback._execute import Answer, ExitActor, Interrupted, Target, arguments, failure_of
+from thornback._gen import failure_pb2, session_pb2, task_pb2, worker_pb2
+from thornback._runtime import Runtime
+from thornback._session import frames
+from thornback._signature import Signature
+
+_INTERRUPT: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
+_FLUSH_AFTER_S: Final = 0.0005
+_HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class Worker:
+    """This process as a worker. There is one."""
+
+    def __init__(self, served: dict[str, tuple[Any, bool]] | None = None) -> None:
+        """`served` are functions (False) and actor classes (True) by name."""
+        self.served = served or {}
+        self.queue: deque[Job] = deque()
+        self.running: dict[bytes, Job] = {}
+        self.answers: dict[bytes, Answer] = {}
+        """Of streams that run, to be told how far their consumers are."""
+        self._targets: dict[int, Target] = {}
+        self._code: dict[bytes, Any] = {}
+        self._current: Job | None = None
+        self._ending = False
+        self._oldest_answer = 0.0
+        self.actor: Any = None
+        self.actor_id = b""
+        self.actor_name = ""
+        self.actor_failure: failure_pb2.Failure | None = None
+        self.restarts = 0
+        self.max_concurrency = 1
+        self.on_resume: Callable[[], None] = lambda: None
+        self.on_end: Callable[[], None] = lambda: None
+        self._pool: _Threads | None = None
+
+    def connect(self) -> None:
+        """Connects to the node that the environment names."""
+        address = os.environ["THORNBACK_ADDRESS"]
+        hello = session_pb2.Hello(
+            role=session_pb2.ROLE_WORKER,
+            features=["shared-memory", "streams", "actors", "logs"],
+            token=read_token(None),
+            pid=os.getpid(),
+            launch=int(os.environ.get("THORNBACK_LAUNCH", "0") or 0),
+            pool=os.environ.get("THORNBACK_POOL", ""),
+            functions=[_announced(name, target, actor) for name, (target, actor) in self.served.items()],
+        )
+        # Work may arrive before the constructor returns, and is handled only after: the main loop is the first to run it.
+        self.runtime = Runtime(
+            connector(address, hello.token),
+            hello,
+            {
+                "declare": self._handle_declare,
+                "run": self._handle_run,
+                "interrupt": self._handle_interrupt,
+                "recall": self._handle_recall,
+                "resume": self._handle_resume,
+            },
+            on_close=self._handle_close,
+        )
+        self.session = self.runtime.session
+        _runtime.current = self.runtime
+        _runtime.worker = self
+
+    # ----------------------------------------------------------------------------------------------------------- what the node says
+
+    def _handle_declare(self, message: task_pb2.Declare) -> None:
+        self._targets[message.number] = Target(message)
+
+    def _handle_run(self, message: worker_pb2.Run) -> None:
+        self.queue.append(Job(message))
+
+    def _handle_recall(self, message: worker_pb2.Recall) -> None:
+        wanted = set(message.tasks)
+        returned = []
+        for job in list(self.queue):
+            if job.task in wanted and not job.message.HasField("setup"):
+                try:
+                    self.queue.remove(job)
+                except ValueError:
+                    continue  # The main thread has just taken it.
+                returned.append(job.task)
+        self.session.post_quietly(frames.RETURNED(frames.ids(1, returned)))
+
+    def _handle_interrupt(self, message: worker_pb2.Interrupt) -> None:
+        for job in list(self.queue):
+            if job.task == message.task and job.attempt == message.attempt:
+                try:
+                    self.queue.remove(job)
+                except ValueError:
+                    break
+                self._answer_unstarted(job, message.code)
+                return
+        job_running = self.running.get(message.task)
+        if job_running is None or job_running.attempt != message.attempt:
+            return  # Over already; its answer is on the way.
+        job_running.interrupt_code = message.code
+        job_running.cancelled = True
+        self.interrupt(job_running)
+
+    def interrupt(self, job: Job) -> None:
+        """Stops a running task. A call of an actor is not torn out of the actor's state: it sees `is_canceled()` and may act on it."""
+        if not job.actor:
+            threading.Thread(target=_signal_until, args=(job, lambda: self._current is job), daemon=True).start()
+
+    def _answer_unstarted(self, job: Job, code: int) -> None:
+        text = "the task's deadline passed before it began" if code == Code.DEADLINE_EXCEEDED else "the task was cancelled before it ran"
+        failure = failure_pb2.Failure(code=code or Code.CANCELLED, message=text, task=job.task, actor=job.actor)
+        target = self._targets.get(job.message.declaration)
+        if target is not None:
+            self.session.post_quietly(Answer(self.runtime, job, target).failed(failure))
+
+    def _handle_resume(self, message: worker_pb2.Resume) -> None:
+        answer = self.answers.get(message.task)
+        if answer is not None:
+            answer.consumed = max(answer.consumed, message.consumed)
+            self.on_resume()
+
+    def _handle_close(self, error: BaseException) -> None:
+        self._ending = True
+        self.on_end()
+        # A task that runs on for an hour after its node is gone would keep this process alive for nothing.
+        threading.Thread(target=_exit_soon, daemon=True).start()
+
+    # ------------------------------------------------------------------------------------------------------------------------- running
+
+    def run(self) -> None:
+        """Runs what comes, until the session ends."""
+        queue = self.queue
+        session = self.session
+        ready = lambda: bool(queue) or self._ending
+        while True:
+            try:
+                job = queue.popleft()
+            except IndexError:
+                try:
+                    session.wait(ready)
+                except _errors.ThornbackError:
+                    return
+                if self._ending:
+                    return
+                continue
+            if job.message.HasField("setup"):
+                self._set_up(job)
+                if job.message.setup.asynchronous and self.actor_failure is None:
+                    from thornback import _worker_async
+
+                    _worker_async.serve(self)
+                    return
+            elif self._pool is not None:
+                self._pool.submit(job)
+            else:
+                self._run(job)
+
+    def _run(self, job: Job) -> None:
+        self._current = job
+        done = self.execute(job)
+        self._current = None
+        self.post(done)
+
+    def post(self, done: bytes) -> None:
+        """Queues an answer; it goes out with others, at the latest when nothing is left to run."""
+        session = self.session
+        if self.queue:
+            now = time.monotonic()
+            if not session.pending:
+                self._oldest_answer = now
+            session.post(done)
+            if now - self._oldest_answer > _FLUSH_AFTER_S:
+                session.flush(block=False)
+                self._oldest_answer = now
+        else:
+            session.post_quietly(done)
+            if self._pool is not None:
+                session.flush(block=False)
+
+    def execute(self, job: Job) -> bytes:
+        """Runs a task or a call and gives its `Done`."""
+        target = self.target(job)
+        answer = Answer(self.runtime, job, target)
+        job.declaration = target
+        token = _context.job.set(job)
+        self.running[job.task] = job
+        in_user_code = False
+        try:
+            function = self.function(job, target)
+            args, kwargs = arguments(self.runtime, job)
+            if target.signature is not None:
+                self._check(target, args, kwargs)
+            job.started = in_user_code = True
+            if target.returns >= 0:
+                value = _call(function, args, kwargs)
+                job.started = in_user_code = False
+                return answer.results(value)
+            self.answers[job.task] = answer
+            return _call(_stream, (answer, function, args, kwargs), {})
+        except SystemExit:
+            # The process is to end; what was finished before is not lost with it.
+            self.session.flush()
+            raise
+        except BaseException as error:
+            job.started = False
+            if isinstance(error, ExitActor):
+                self.exit_actor(job)
+            return answer.failed(failure_of(error, job, in_user_code, self.runtime.inline_bytes))
+        finally:
+            self.running.pop(job.task, None)
+            self.answers.pop(job.task, None)
+            _context.job.reset(token)
+
+    def _check(self, target: Target, args: list[Any], kwargs: dict[str, Any]) -> None:
+        assert target.signature is not None
+        try:
+            target.signature.check(tuple(args), kwargs)
+        except TypeError as error:
+            raise _errors.WrongArityError(str(error)) from None
+
+    def target(self, job: Job) -> Target:
+        """What a job is to call. The node declares before it refers to a number."""
+        return self._targets[job.message.declaration]
+
+    def function(self, job: Job, target: Target) -> Any:
+        """What a job calls."""
+        if job.actor:
+            return self._method(target)
+        if target.function is None:
+            target.function = self._load(target)
+        return target.function
+
+    def _load(self, target: Target) -> Any:
+        """The definition behind a declaration: shipped, or served by name."""
+        if not target.code:
+            found = self.served.get(target.name)
+            if found is None:
+                raise _errors.FunctionNotFoundError(f"this worker does not serve {target.name!r}")
+            target.signature = Signature.of(found[0])
+            return found[0]
+        definition = self._code.get(target.code)
+        if definition is None:
+            ref = self.runtime.adopt_ref(target.code)
+            definition = self._code[target.code] = self.runtime.get_one(ref, None)
+        return definition
+
+    def _method(self, target: Target) -> Any:
+        if self.actor_failure is not None:
+            raise _errors.from_failure(self.actor_failure)
+        if target.name == "__call__":
+            return self.actor
+        try:
+            return getattr(self.actor, target.name)
+        except AttributeError:
+            raise _errors.FunctionNotFoundError(f"the actor class {type(self.actor).__qualname__} has no method {target.name!r}") from None
+
+    # ------------------------------------------------------------------------------------------------------------------------- actors
+
+    def _set_up(self, job: Job) -> None:
+        """Becomes the actor that a job creates."""
+        setup = job.message.setup
+        target = self._targets[job.message.declaration]
+        self.actor_id = job.actor
+        self.actor_name = setup.name
+        self.restarts = setup.restarts
+        self.max_concurrency = setup.max_concurrency or 1
+        answer = Answer(self.runtime, job, target)
+        job.declaration = target
+        token = _context.job.set(job)
+        in_user_code = False
+        try:
+            actor_class = self._load(target)
+            args, kwargs = arguments(self.runtime, job)
+            if target.signature is not None:
+                self._check(target, args, kwargs)
+            in_user_code = True
+            if setup.asynchronous:
+                from thornback import _worker_async
+
+                self.actor = _worker_async.create(actor_class, args, kwargs)
+            else:
+                self.actor = actor_class(*args, **kwargs)
+            done = answer.results(None)
+            if setup.max_concurrency > 1 and not setup.asynchronous:
+                self._pool = _Threads(self, setup.max_concurrency)
+        except SystemExit:
+            self.session.flush()
+            raise
+        except BaseException as error:
+            self.actor_failure = failure_of(error, job, in_user_code, self.runtime.inline_bytes)
+            done = answer.failed(self.actor_failure)
+        finally:
+            _context.job.reset(token)
+        self.session.post_quietly(done)
+
+    def own_handle(self) -> ActorHandle:
+        """A handle of the actor that this process is."""
+        interface = Interface.of(type(self.actor)) if self.actor is not None else Interface.unpack("", b"")
+        return self.runtime.adopt_actor(self.actor_id, interface.class_name, interface.packed)
+
+    def exit_actor(self, job: Job) -> None:
+        reason = failure_pb2.Failure(code=Code.ACTOR_DIED, message="the actor ended itself by exit_actor()", actor=job.actor)
+        body = frames.ID_1 + job.actor + frames.field(2, reason.SerializeToString())
+        self.session.post_quietly(frames.ACTOR_EXIT(body))
+
+
+class _Threads:
+    """Threads of an actor with `max_concurrency` above 1; started as they are needed."""
+
+    def __init__(self, worker: Worker, count: int) -> None:
+        self._worker = worker
+        self._count = count
+        self._free = 0
+        self._started = 0
+        self._jobs: deque[Job] = deque()
+        self._lock = threading.Condition()
+
+    def submit(self, job: Job) -> None:
+        with self._lock:
+            self._jobs.append(job)
+            if self._free < len(self._jobs) and self._started < self._count:
+                self._started += 1
+                threading.Thread(target=self._serve, name=f"thornback-call-{self._started}", daemon=True).start()
+            else:
+                self._lock.notify()
+
+    def _serve(self) -> None:
+        worker = self._worker
+        while True:
+            with self._lock:
+                self._free += 1
+                while not self._jobs:
+                    self._lock.wait()
+                self._free -= 1
+                job = self._jobs.popleft()
+            if job.cancelled:
+                continue
+            try:
+                worker.post(worker.execute(job))
+            except SystemExit as request:
+                worker.session.flush(block=False)
+                os._exit(request.code if isinstance(request.code, int) else 1)
+
+
+def _call(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Calls user code. A frame of this function on the stack tells the interrupt handler that what runs may be interrupted."""
+    return function(*args, **kwargs)
+
+
+def _stream(answer: Answer, function: Any, args: list[Any], kwargs: dict[str, Any]) -> bytes:
+    return answer.stream(function(*args, **kwargs))
+
+
+# --------------------------------------------------------------------------------------------------------------------------- interrupts
+
+
+def _signal_until(job: Job, runs: Any) -> None:
+    """Signals the main thread until the job is interrupted or over: the handler refuses while the SDK's own code runs."""
+    main = threading.main_thread().ident
+    assert main is not None
+    pause = 0.0005
+    while runs() and not job.interrupted:
+        signal.pthread_kill(main, _INTERRUPT)
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)
+
+
+def _handle_signal(number: int, frame: FrameType | None) -> None:
+    worker = _runtime.worker
+    job = worker._current if worker is not None else None
+    if job is None or not job.cancelled or job.interrupted:
+        return
+    if job.started and _may_interrupt(frame):
+        job.interrupted = True
+        raise Interrupted("the task was cancelled")
+
+
+def _may_interrupt(frame: FrameType | None) -> bool:
+    """Whether an exception raised in this frame meets user code, or a wait of ours that nothing is lost in."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith(_HERE):
+            name = code.co_name
+            if name in ("_call", "_stream", "_follow"):
+                return True
+            if name == "stream":
+                # Between items: in the consumer's hands, not in the middle of sending one.
+                return True
+            if name == "fill":
+                return not frame.f_locals["self"].torn
+            return False
+        frame = frame.f_back
+    return False
+
+
+def _handle_terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _exit_soon() -> None:
+    time.sleep(1.0)
+    os._exit(0)
+
+
+# ------------------------------------------------------------------------------------------------------------------------------- start
+
+
+def _announced(name: str, target: Any, actor: bool) -> worker_pb2.Function:
+    signature = Signature.of(target)
+    many = signature.max >= 1 << 20
+    # What must be given by keyword cannot be counted by the node; this worker checks it when the call comes.
+    return worker_pb2.Function(
+        name=name, min_args=0 if signature.min >= 1 << 20 else signature.min, max_args=-1 if many else signature.max, actor=actor
+    )
+
+
+def main(served: dict[str, tuple[Any, bool]] | None = None) -> int:
+    """Serves until the node lets go. Returns the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        except (AttributeError, ValueError):
+            pass
+    signal.signal(_INTERRUPT, _handle_signal)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _handle_terminate)
+    worker = Worker(served)
+    try:
+        worker.connect()
+    except (OSError, _errors.ThornbackError) as error:
+        sys.stderr.write(f"thornback worker: {error}\n")
+        return 1
+    try:
+        worker.run()
+    except SystemExit as request:
+        if request.code is None:
+            return 0
+        if isinstance(request.code, int):
+            return request.code
+        sys.stderr.write(f"{request.code}\n")
+        return 1
+    return 0
+
+
+def end(status: int) -> None:
+    """Ends the process: exit handlers and open files are seen to, threads that go on are not waited for."""
+    try:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException as error:
+        os.write(2, f"thornback worker: at exit: {error!r}\n".encode())
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    # As `__main__` this module would exist twice; what users' code refers to is the importable one.
+    from thornback import _worker as importable
+
+    importable.end(importable.main())

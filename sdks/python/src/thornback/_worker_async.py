@@ -1,0 +1,166 @@
+"""Asynchronous actors: calls as coroutines of one event loop, on the main thread, which also reads the session's socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from thornback import _context
+from thornback._context import Job
+from thornback._execute import Answer, ExitActor, Target, arguments, failure_of, stream_async
+
+if TYPE_CHECKING:
+    from thornback._worker import Worker
+
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def create(actor_class: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    """Makes the instance inside the loop, so that its constructor may ask for the running one."""
+    global _loop
+    _loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(_loop)
+
+    async def make() -> Any:
+        return actor_class(*args, **kwargs)
+
+    return _loop.run_until_complete(make())
+
+
+def serve(worker: Worker) -> None:
+    """Runs the actor's calls until the session ends."""
+    assert _loop is not None
+    _loop.run_until_complete(_Server(worker).serve())
+
+
+class _Server:
+    """Takes jobs off the worker's queue and runs each as a task of the loop."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._session = worker.session
+        self._loop = asyncio.get_event_loop_policy().get_event_loop()
+        self._limit = asyncio.Semaphore(worker.max_concurrency)
+        self._tasks: dict[bytes, asyncio.Task[None]] = {}
+        self._resumed = asyncio.Event()
+        self._ended = self._loop.create_future()
+        self._flush_due = False
+        self._fileno = -1
+
+    async def serve(self) -> None:
+        self._session.lead()
+        worker = self._worker
+        worker.interrupt = self._interrupt  # type: ignore[method-assign]
+        worker.on_resume = self._resumed.set
+        worker.on_end = lambda: self._loop.call_soon_threadsafe(self._end)
+        self._watch()
+        self._session.flush(block=False)
+        # Calls may have come together with the creation.
+        self._start_jobs()
+        await self._ended
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _watch(self) -> None:
+        fileno = self._session.fileno()
+        if fileno != self._fileno:
+            if self._fileno >= 0:
+                self._loop.remove_reader(self._fileno)
+            self._fileno = fileno
+            self._loop.add_reader(fileno, self._readable)
+
+    def _readable(self) -> None:
+        self._session.poll()
+        if self._session.closed is not None:
+            self._end()
+            return
+        self._watch()
+        self._start_jobs()
+        self._flush_soon()
+
+    def _start_jobs(self) -> None:
+        queue = self._worker.queue
+        while queue:
+            try:
+                job = queue.popleft()
+            except IndexError:
+                return
+            # A context of its own for each call: what runs in it sees its own job.
+            context = contextvars.copy_context()
+            task = context.run(self._loop.create_task, self._run(job))
+            self._tasks[job.task] = task
+            task.add_done_callback(lambda _task, id=job.task: self._tasks.pop(id, None))
+
+    def _flush_soon(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        self._session.flush(block=False)
+
+    async def _run(self, job: Job) -> None:
+        worker = self._worker
+        try:
+            worker.running[job.task] = job
+            async with self._limit:
+                done = await self._execute(job)
+        except asyncio.CancelledError:
+            # Cancelled while it waited for its turn.
+            target = worker.target(job)
+            done = Answer(worker.runtime, job, target).failed(failure_of(KeyboardInterrupt(), job, False, 0))
+        except SystemExit:
+            self._session.flush(block=False)
+            raise
+        finally:
+            worker.running.pop(job.task, None)
+            worker.answers.pop(job.task, None)
+        self._session.post_quietly(done)
+        self._flush_soon()
+
+    async def _execute(self, job: Job) -> bytes:
+        worker = self._worker
+        target: Target = worker.target(job)
+        answer = Answer(worker.runtime, job, target)
+        job.declaration = target
+        _context.job.set(job)
+        in_user_code = False
+        try:
+            function = worker.function(job, target)
+            args, kwargs = arguments(worker.runtime, job)
+            in_user_code = job.started = True
+            value = function(*args, **kwargs)
+            if target.returns < 0:
+                worker.answers[job.task] = answer
+                return await stream_async(answer, value, self._wait_for_resume)
+            if inspect.isawaitable(value):
+                value = await value
+            in_user_code = job.started = False
+            return answer.results(value)
+        except SystemExit:
+            raise
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and job.cancelled:
+                error = KeyboardInterrupt()
+            if isinstance(error, ExitActor):
+                worker.exit_actor(job)
+            return answer.failed(failure_of(error, job, in_user_code, worker.runtime.inline_bytes))
+
+    async def _wait_for_resume(self) -> None:
+        self._resumed.clear()
+        self._flush_soon()
+        await self._resumed.wait()
+
+    def _interrupt(self, job: Job) -> None:
+        def cancel() -> None:
+            task = self._tasks.get(job.task)
+            if task is not None:
+                task.cancel()
+
+        self._loop.call_soon_threadsafe(cancel)
