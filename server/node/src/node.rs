@@ -245,12 +245,12 @@ impl Node {
         self.settle();
     }
 
-    /// Tells every session that the node ends.
-    pub(crate) fn say_goodbye(&mut self) {
+    /// Tells every session that the node ends, and says how many those are.
+    pub(crate) fn say_goodbye(&mut self) -> usize {
         let mut ids: Vec<_> = self.sessions.keys().copied().collect();
         ids.sort_unstable();
-        for id in ids {
-            if let Some(session) = self.sessions.get_mut(&id) {
+        for id in &ids {
+            if let Some(session) = self.sessions.get_mut(id) {
                 session.conversation.goodbye(Some(Failure::new(Code::ShuttingDown, "the node is stopping")));
                 session.transmit(self.now, &self.arenas);
                 if let Some(link) = &session.link {
@@ -258,6 +258,7 @@ impl Node {
                 }
             }
         }
+        ids.len()
     }
 
     /// When the core wants to be called, for the timer's task; and how that task hears of an earlier time.

@@ -58,9 +58,12 @@ pub fn run(
         .build()
         .map_err(Error::io("set up the event loop"))?;
     let local = LocalSet::new();
+    let spill_directory = config.spill_directory.clone();
     let ended = local.block_on(&runtime, serve(config, on_listening));
     drop(local);
     runtime.shutdown_timeout(Duration::from_secs(1));
+    // Other nodes may spill there too; then it is not empty, and stays.
+    let _ = std::fs::remove_dir(spill_directory);
     ended
 }
 
@@ -300,10 +303,12 @@ fn watch_stdin(stop: mpsc::UnboundedSender<Stopping>) -> io::Result<()> {
 
 /// Says goodbye, and waits for workers to end; not any longer once `again` is ready.
 async fn end_gently(node: &Rc<RefCell<Node>>, again: impl Future<Output = ()>) {
-    node.borrow_mut().say_goodbye();
+    let listeners = node.borrow_mut().say_goodbye();
     let workers = node.borrow().processes.workers();
     let end = async {
-        tokio::time::sleep(LAST_WORDS).await;
+        if listeners > 0 {
+            tokio::time::sleep(LAST_WORDS).await;
+        }
         let left = workers.shutdown().await;
         if left > 0 {
             tracing::error!(left, "processes cannot be ended: they hang in the kernel");

@@ -109,7 +109,10 @@ impl Conversation {
             let mut part = [0; 16 << 10];
             match self.stream.read(&mut part)? {
                 0 => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the node ended the connection"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the node ended the connection",
+                    ));
                 }
                 n => self.buffer.extend_from_slice(&part[..n]),
             }
