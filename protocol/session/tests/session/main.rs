@@ -7,3 +7,4 @@ mod hello;
 mod refusal;
 mod resume;
 mod support;
+mod vectors;
