@@ -120,12 +120,6 @@ impl Core {
         self.node.job_of(session)
     }
 
-    /// The job of a session that is open, for its `Welcome`.
-    #[must_use]
-    pub fn job_of(&self, session: SessionId) -> Option<JobId> {
-        self.node.job_of(session)
-    }
-
     /// Declares a pool of the node's own configuration, which serves all jobs.
     pub fn add_pool(&mut self, spec: input::PoolSpec) {
         self.node.add_pool(None, spec);

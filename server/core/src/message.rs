@@ -10,7 +10,7 @@ use std::sync::Arc;
 use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value};
 
 use crate::effect::{Location, Reply};
-use crate::input::{ActorOptions, Output, Strategy};
+use crate::input::{ActorOptions, Strategy};
 use crate::task::TaskSpec;
 
 /// Refs that a message carries, with the node that owns each.
@@ -149,8 +149,6 @@ pub enum RemoteOutcome {
     Stored { size: u64, at: Vec<NodeId> },
 }
 
-/// What a worker session gave as an output, before its size is known.
-pub(crate) type Outputs = Vec<Output>;
 
 impl PeerMessage {
     /// Whether the control plane is meant, wherever it runs.

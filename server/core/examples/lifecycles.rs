@@ -1,0 +1,92 @@
+//! How many task lifecycles the core alone handles in a second: submit, run, done, completion, drop. Prints one line of JSON.
+//!
+//! `cargo run --release -p thornback-core --example lifecycles`
+
+use std::time::Instant;
+
+use thornback_core::effect::Message;
+use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Returns, Retries};
+use thornback_core::{Config, Core, Effect, Input, Op, Peer};
+use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
+
+fn main() {
+    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000_u32);
+    let mut core = Core::new(Config::new(NodeId(Id([1; 16])), Resources::cpus(2)));
+    let (driver, worker) = (SessionId(1), SessionId(2));
+    let mut effects = Vec::new();
+    let mut now = 0;
+    let mut handle = |input: Input, effects: &mut Vec<Effect>| {
+        now += 100;
+        core.handle(Time(now), input, effects);
+    };
+    let peer = Peer::Driver { namespace: String::new(), job_name: String::new(), want_logs: false, shared_memory: true, pid: 1 };
+    handle(Input::SessionOpened { session: driver, peer }, &mut effects);
+    let pool = PoolSpec { name: "p".into(), command: vec!["w".into()], prestart: 1, ..PoolSpec::default() };
+    handle(Input::Op { session: driver, op: Op::Request { number: 1, request: Request::DeclarePool(pool) } }, &mut effects);
+    let functions = vec![Function { name: "f".into(), min_args: 0, max_args: Some(0), actor: false }];
+    let peer = Peer::Worker {
+        launch: Some(WorkerId(1)),
+        pool: "p".into(),
+        language: "test".into(),
+        functions,
+        formats: vec![],
+        shared_memory: true,
+        pid: 2,
+    };
+    handle(Input::SessionOpened { session: worker, peer }, &mut effects);
+    let declaration = Declaration {
+        function: "f".into(),
+        code: None,
+        pool: None,
+        resources: Resources::cpus(1),
+        returns: Returns::Fixed(1),
+        max_retries: Retries::Limited(3),
+        retry_exceptions: false,
+        retry_types: vec![],
+        name: "f".into(),
+        stream_window: 0,
+        accepts: vec![],
+        deadline: None,
+        placement: None,
+        affinity: None,
+        spread: false,
+    };
+    handle(Input::Op { session: driver, op: Op::Declare { number: 1, declaration } }, &mut effects);
+    effects.clear();
+
+    let start = Instant::now();
+    let (mut submitted, mut done) = (0_u32, 0_u32);
+    let mut runs: Vec<(TaskId, u32)> = Vec::new();
+    let mut ready: Vec<ObjectId> = Vec::new();
+    while done < rounds {
+        while submitted < rounds && submitted - done < 1000 {
+            let task = TaskId(Id::new(*b"lifecycl", submitted, 0));
+            submitted += 1;
+            let op = Op::Submit { task, declaration: 1, args: vec![], parent: None };
+            handle(Input::Op { session: driver, op }, &mut effects);
+        }
+        loop {
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Send { message: Message::Run(run), .. } => runs.push((run.task, run.attempt)),
+                    Effect::Send { message: Message::Completion { object, .. }, .. } => ready.push(object),
+                    _ => {}
+                }
+            }
+            if runs.is_empty() {
+                break;
+            }
+            for (task, attempt) in runs.drain(..) {
+                let op = Op::Done { task, attempt, outcome: Ok(vec![Output::Value(Value::nil())]), yielded: 0 };
+                handle(Input::Op { session: worker, op }, &mut effects);
+            }
+        }
+        done += ready.len() as u32;
+        let op = Op::Refs { retain: vec![], drop: std::mem::take(&mut ready) };
+        handle(Input::Op { session: driver, op }, &mut effects);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let status = core.status();
+    assert_eq!((status.objects, status.tasks_queued, status.tasks_running), (0, 0, 0));
+    println!("{{\"lifecycles_per_second\": {:.0}, \"lifecycles\": {rounds}}}", f64::from(rounds) / seconds);
+}
