@@ -58,12 +58,9 @@ pub fn run(
         .build()
         .map_err(Error::io("set up the event loop"))?;
     let local = LocalSet::new();
-    let spill_directory = config.spill_directory.clone();
     let ended = local.block_on(&runtime, serve(config, on_listening));
     drop(local);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    // Other nodes may spill there too; then it is not empty, and stays.
-    let _ = std::fs::remove_dir(spill_directory);
     ended
 }
 

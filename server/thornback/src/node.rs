@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use thornback_node::{Config, Ended, Listening};
+use thornback_transport::Directory;
 use thornback_types::{Resources, UNITS_PER_WHOLE};
 
 use crate::flags::{Dev, Node, Telemetry};
@@ -56,6 +57,15 @@ fn config(node: &Node, exit_with_stdin: bool) -> Result<Config> {
         .unwrap_or_default()
         .with(Resources::CPU, cpus)
         .with(Resources::GPU, node.num_gpus);
+    let spill_directory = match &node.spill_dir {
+        Some(given) => given.clone(),
+        None => {
+            // In a directory that all may write to, somebody else may have made it.
+            let ours = place::of_spill();
+            Directory::private(&ours).map_err(|error| format!("{error}, or give a --spill-dir"))?;
+            ours
+        }
+    };
     let pools = node.pools.as_deref().map(pools::read).transpose()?.unwrap_or_default();
     Ok(Config {
         directory: node.dir.clone().unwrap_or_else(place::of_dev),
@@ -63,7 +73,7 @@ fn config(node: &Node, exit_with_stdin: bool) -> Result<Config> {
         resources,
         memory_bytes: node.memory,
         store_bytes: node.store_bytes,
-        spill_directory: node.spill_dir.clone().unwrap_or_else(place::of_spill),
+        spill_directory,
         grace: Duration::from_millis(node.grace_ms),
         pools,
         exit_with_stdin,

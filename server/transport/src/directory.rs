@@ -73,19 +73,7 @@ impl Directory {
         if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             return Err(DirectoryError::TooLong { path: socket });
         }
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(parent)
-                .map_err(io("create the parent of"))?;
-        }
-        let created = match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(io("create")(error)),
-        };
-        check(path)?;
+        let created = Self::private(path)?;
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -113,6 +101,26 @@ impl Directory {
             let _ = fs::remove_file(path.join(stale));
         }
         Ok(Self { path: path.to_owned(), created, _lock: lock })
+    }
+
+    /// Makes a directory, and its parents, that nobody else may enter, or checks that the one that is there is such a one. Says whether it
+    /// was made.
+    pub fn private(path: &Path) -> Result<bool, DirectoryError> {
+        let io = |what| move |source| DirectoryError::Io { what, path: path.to_owned(), source };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .map_err(io("create the parent of"))?;
+        }
+        let created = match DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(io("create")(error)),
+        };
+        check(path)?;
+        Ok(created)
     }
 
     /// The directory itself.
