@@ -94,7 +94,8 @@ class Interface:
             signature = Signature.of(member, method=not static)
             signature.name = f"{actor_class.__qualname__}.{name}"
             methods[name] = MethodSpec(name, signature, returns, options)
-        init = Signature.of(actor_class) if actor_class.__init__ is not object.__init__ else Signature(actor_class.__qualname__, [])  # type: ignore[misc]
+        plain = inspect.getattr_static(actor_class, "__init__") is object.__init__
+        init = Signature(actor_class.__qualname__, []) if plain else Signature.of(actor_class)
         init.name = actor_class.__qualname__
         return cls(actor_class.__qualname__, methods, init, asynchronous)
 
@@ -176,7 +177,7 @@ class ActorMethod:
                 retries=options.get("max_task_retries", 0),
             )
             declared[key] = declaration
-        return declaration  # type: ignore[no-any-return]
+        return declaration
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{self._spec.signature.name} runs in the actor; call it with .remote(...)")

@@ -96,7 +96,8 @@ def layout(value: Encoded) -> Layout:
 def fill(room: memoryview, where: Layout, value: Encoded) -> None:
     """Writes an encoded value into its room."""
     room[: len(where.head)] = where.head
-    for offset, part in zip(where.offsets, (value.data, *value.buffers), strict=True):
+    parts: list[Buffer] = [value.data, *value.buffers]
+    for offset, part in zip(where.offsets, parts, strict=True):
         copy(room[offset:], part)
 
 
@@ -192,7 +193,9 @@ def decode(data: memoryview, referrer: _values.Referrer) -> Any:
 def _header(format: int, schema: str, offsets: Sequence[int], lengths: Sequence[int]) -> bytes:
     import flatbuffers
 
-    from thornback._gen import object_header as gen
+    from thornback._gen import object_header
+
+    gen: Any = object_header
 
     builder = flatbuffers.Builder(128 + 16 * len(lengths))
     name = builder.CreateString(schema) if schema else None

@@ -12,7 +12,7 @@ from thornback._session.carrier import Carrier
 
 def connector(address: str, token: str) -> Callable[[], Carrier]:
     """What opens a connection to an address: ``unix:/path``, ``/path``, or ``host:port`` for gRPC."""
-    if address.startswith("unix:") or address.startswith("/"):
+    if address.startswith(("unix:", "/")):
         path = address.removeprefix("unix:").removeprefix("//")
 
         def unix() -> Carrier:

@@ -48,7 +48,7 @@ class Creation:
             import numpy
 
             return numpy.frombuffer(self.buffer, dtype="u1")
-        return _values._from_tensor(self._schema, self.buffer, writable=True)
+        return _values.from_tensor(self._schema, self.buffer, writable=True)
 
     @property
     def ref(self) -> ObjectRef[Any]:

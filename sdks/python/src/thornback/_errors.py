@@ -415,7 +415,20 @@ _CLASSES: Final[dict[int, type[ThornbackError]]] = {
     Code.RECONSTRUCTION_FAILED: ReconstructionFailedError,
     Code.PLACEMENT_GROUP_REMOVED: PlacementGroupRemovedError,
     Code.PLACEMENT_GROUP_NOT_FOUND: PlacementGroupNotFoundError,
-    **dict.fromkeys((Code.UNKNOWN_OPERATION, Code.UNSUPPORTED_VERSION, Code.FRAME_TOO_LARGE, Code.MALFORMED_FRAME, Code.FLOW_CONTROL, Code.SEQUENCE_GAP, Code.FEATURE_NOT_AGREED, Code.DUPLICATE_ID, Code.NOT_HELLO), ProtocolError),
+    **dict.fromkeys(
+        (
+            Code.UNKNOWN_OPERATION,
+            Code.UNSUPPORTED_VERSION,
+            Code.FRAME_TOO_LARGE,
+            Code.MALFORMED_FRAME,
+            Code.FLOW_CONTROL,
+            Code.SEQUENCE_GAP,
+            Code.FEATURE_NOT_AGREED,
+            Code.DUPLICATE_ID,
+            Code.NOT_HELLO,
+        ),
+        ProtocolError,
+    ),
 }
 
 for _class in {ThornbackError, ActorError, *_CLASSES.values()}:

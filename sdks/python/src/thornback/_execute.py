@@ -58,16 +58,14 @@ def arguments(runtime: Runtime, job: Job) -> tuple[list[Any], dict[str, Any]]:
         kind = arg.WhichOneof("arg")
         if kind == "value":
             value = arg.value
-            if value.format == _values.MSGPACK and not value.refs:
+            if value.format == _values.MSGPACK and not value.refs and not value.buffers:
                 decoded = _values.unpack_plain(value.data)
             else:
                 decoded = _values.decode(value.format, value.data, value.buffers, value.schema, runtime)
         elif kind == "stored":
             stored = arg.stored
-            if stored.location.arena:
-                decoded = runtime.read_location(stored.object, stored.location)
-            else:
-                decoded = runtime.fetch_value(stored.object)
+            here = stored.location.arena != 0
+            decoded = runtime.read_location(stored.object, stored.location) if here else runtime.fetch_value(stored.object)
         else:
             raise _errors.ProtocolError("the node sent a task with an argument that it has not resolved")
         if arg.keyword:

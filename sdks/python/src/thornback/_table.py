@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from thornback import _arena, _context, _errors, _values
 from thornback._errors import Code
-from thornback._gen import failure_pb2, object_pb2, task_pb2
+from thornback._gen import failure_pb2, object_pb2, task_pb2, value_pb2
 from thornback._object import ObjectRef, ObjectRefGenerator
 from thornback._session import frames
 from thornback._session.session import Session
@@ -72,6 +72,10 @@ class ObjectTable:
         """A ref that was found inside a value."""
         self._retain(id, FOREIGN)
         return ObjectRef(id, self)
+
+    def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> Any:
+        """A handle of an actor that was found inside a value."""
+        raise NotImplementedError
 
     def adopt_stream(self, id: bytes) -> Any:
         """Streams are not passed on by this SDK; another's may."""
@@ -139,7 +143,7 @@ class ObjectTable:
         state: State
         if outcome == "value":
             value = message.value
-            state = value.data if value.format == _values.MSGPACK and not value.refs else Inline.of(value)
+            state = value.data if value.format == _values.MSGPACK and not value.refs and not value.buffers else Inline.of(value)
         elif outcome == "stored":
             state = Stored(message.stored)
         else:
@@ -513,7 +517,7 @@ class ObjectTable:
         """Gives the room of an unsealed object back."""
         self.session.post(frames.ABORT(frames.ID_1 + id))
 
-    def create(self, id: bytes, size: int, task: bytes = b"", attempt: int = 0) -> object_pb2.Location:
+    def create(self, id: bytes, size: int, task: bytes = b"", attempt: int = 0) -> value_pb2.Location:
         """Asks for room and waits for it. Raises `OutOfDiskError`, `StoreFullError`."""
         slot = Slot()
         self._created[id] = slot

@@ -153,7 +153,7 @@ def _import_numpy() -> None:
 
 
 def _reseed() -> None:
-    """Children of one template must not draw the same numbers. (`random` sees to itself after a fork; numpy's global generator does not.)"""
+    """Children of one template must not draw the same numbers. (`random` sees to itself after a fork; numpy's generator does not.)"""
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()

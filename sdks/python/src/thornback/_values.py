@@ -21,7 +21,7 @@ import io
 import pickle
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
 import cloudpickle
@@ -44,6 +44,7 @@ _EXT_TENSOR: Final = 3
 _EXT_UUID: Final = 5
 _EXT_BIG_INTEGER: Final = 6
 _EXT_STREAM: Final = 7
+_EXT_USERS: Final = 64
 
 Buffer = bytes | memoryview
 
@@ -75,7 +76,7 @@ class Encoded:
         if self.refs:
             parts.append(frames.ids(3, self.refs))
         for buffer in self.buffers:
-            parts += (b"\x22", frames.varint(buffer.nbytes), buffer)
+            parts += (b"\x22", frames.varint(buffer.nbytes), bytes(buffer))
         if self.schema:
             parts.append(frames.field(5, self.schema.encode()))
         return b"".join(parts)
@@ -189,7 +190,7 @@ def _exact(root: Any, met: dict[bytes, Any]) -> bool:
         seen += 1
         if seen > _CONTAINERS_MAX or depth > _DEPTH_MAX:
             return False
-        parts: Sequence[Any]
+        parts: Collection[Any]
         if type(container) is dict:
             if not set(map(type, container)) <= _PLAIN:
                 return False
@@ -324,9 +325,8 @@ def _portable_ext(value: Any) -> Any:
         raise UnserializableError("a set has no portable form; pass a sorted list")
     if type(value).__module__ == "numpy":
         if type(value).__name__ == "ndarray" and not value.dtype.hasobject:
-            tensor = _tensor(value)
-            body = msgpack.packb([tensor.schema, bytes(tensor.buffers[0]) if tensor.buffers else b""])
-            return msgpack.ExtType(_EXT_TENSOR, body)
+            elements = value.tobytes()
+            return msgpack.ExtType(_EXT_TENSOR, msgpack.packb([value.dtype.str, list(value.shape), None, elements]))
         if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
             return value.item()
     raise UnserializableError(
@@ -345,21 +345,37 @@ def _tensor(array: Any) -> Encoded:
     return Encoded(TENSOR, b"", buffers, schema=schema)
 
 
-def _from_tensor(schema: str, buffer: Buffer, *, writable: bool = False) -> Any:
-    import ast
+def from_tensor(schema: str, buffer: Buffer, *, writable: bool = False) -> Any:
+    """A numpy array over the elements of a tensor, in place."""
+    dtype, _, rest = schema.partition(";")
+    shape, _, strides = rest.partition(";")
+    return _array(dtype, _integers(shape), _integers(strides) if strides else None, buffer, writable=writable)
 
-    import numpy
 
+def _integers(text: str) -> tuple[int, ...]:
+    """Reads `(2, 3)`, `(3,)` and `()`."""
+    if not (text.startswith("(") and text.endswith(")")):
+        raise UnsupportedFormatError(f"a tensor is described by {text!r}, which is no list of dimensions")
     try:
-        dtype, shape, strides = schema.split(";")
+        return tuple(int(part) for part in text[1:-1].split(",") if part.strip())
+    except ValueError:
+        raise UnsupportedFormatError(f"a tensor is described by {text!r}, which is no list of dimensions") from None
+
+
+def _array(dtype: str, shape: tuple[int, ...], strides: tuple[int, ...] | None, buffer: Buffer, *, writable: bool) -> Any:
+    try:
+        import numpy
+    except ImportError:
+        raise UnsupportedFormatError("the value is a tensor; install numpy to read it") from None
+    try:
         described = numpy.dtype(dtype)
-        if described.hasobject:
-            raise ValueError("a tensor holds no objects")
-        array: Any = numpy.ndarray(ast.literal_eval(shape), described, buffer, strides=ast.literal_eval(strides) or None)
+        if described.hasobject or any(step < 0 for step in strides or ()):
+            raise ValueError("a tensor holds no objects and goes forward")
+        array: Any = numpy.ndarray(shape, described, buffer, strides=strides)
         array.flags.writeable = writable
         return array
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise UnsupportedFormatError(f"a tensor is described as {schema!r}, which cannot be read: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise UnsupportedFormatError(f"a tensor of {dtype!r}, shape {shape}, strides {strides} cannot be read: {error}") from error
 
 
 # ----------------------------------------------------------------------------------------------------------------------------- decoding
@@ -374,15 +390,23 @@ TINY: Final[dict[bytes, Any]] = {
 """MessagePack of one byte, which most results are."""
 
 
-def _plain_ext(number: int, body: bytes) -> Any:
+def _plain_ext(number: int, body: bytes, buffers: Sequence[Buffer] = ()) -> Any:
     if number == _EXT_UUID:
         return uuid.UUID(bytes=body)
     if number == _EXT_BIG_INTEGER:
         magnitude = int.from_bytes(body[1:], "big")
         return -magnitude if body[0] else magnitude
     if number == _EXT_TENSOR:
-        schema, elements = msgpack.unpackb(body)
-        return _from_tensor(schema, elements)
+        dtype, shape, strides, elements = msgpack.unpackb(body)
+        return _array(
+            dtype,
+            tuple(shape),
+            tuple(strides) if strides else None,
+            buffers[elements] if type(elements) is int else elements,
+            writable=False,
+        )
+    if number >= _EXT_USERS:
+        return msgpack.ExtType(number, body)
     raise UnsupportedFormatError(f"a value holds MessagePack extension {number}, which this version does not know")
 
 
@@ -400,7 +424,7 @@ def unpack_plain(data: bytes) -> Any:
     return TINY[data] if len(data) == 1 and data in TINY else _unpack(data, _plain_ext)
 
 
-def unpack(data: Buffer, referrer: Referrer) -> Any:
+def unpack(data: Buffer, referrer: Referrer, buffers: Sequence[Buffer] = ()) -> Any:
     """Reads MessagePack."""
 
     def ext(number: int, body: bytes) -> Any:
@@ -411,7 +435,7 @@ def unpack(data: Buffer, referrer: Referrer) -> Any:
             return referrer.adopt_actor(id, class_name, interface)
         if number == _EXT_STREAM:
             return referrer.adopt_stream(body)
-        return _plain_ext(number, body)
+        return _plain_ext(number, body, buffers)
 
     return _unpack(data, ext)
 
@@ -422,14 +446,14 @@ def decode(format: int, data: Buffer, buffers: Sequence[Buffer], schema: str, re
     Raises `UnsupportedFormatError`; what the classes of a pickled value raise while they are made passes through.
     """
     if format == MSGPACK:
-        return unpack(data, referrer)
+        return unpack(data, referrer, buffers)
     if format == RAW:
         return bytes(data)
     if format == PRIVATE and schema == PICKLE:
         # Read-only, wherever they lie: a receiver that may write into one buffer must not find out that it may not into a larger one.
         return pickle.loads(data, buffers=[memoryview(buffer).toreadonly() for buffer in buffers])
     if format == TENSOR:
-        return _from_tensor(schema, buffers[0] if buffers else b"")
+        return from_tensor(schema, buffers[0] if buffers else b"")
     if format == ARROW:
         try:
             import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]
@@ -438,5 +462,5 @@ def decode(format: int, data: Buffer, buffers: Sequence[Buffer], schema: str, re
         return pyarrow.ipc.open_stream(data).read_all()
     name = schema or {0: "unspecified", PRIVATE: "private"}.get(format, str(format))
     raise UnsupportedFormatError(
-        f"the value is in the format {name!r}, which Python cannot read; its sender should use a portable format (MessagePack, Arrow, tensor)"
+        f"the value is in the format {name!r}, which Python cannot read; its sender should use a portable one (MessagePack, Arrow, tensor)"
     )

@@ -224,7 +224,7 @@ class Worker:
                 job.started = in_user_code = False
                 return answer.results(value)
             self.answers[job.task] = answer
-            return _call(_stream, (answer, function, args, kwargs), {})
+            return _stream(answer, function, args, kwargs)
         except SystemExit:
             # The process is to end; what was finished before is not lost with it.
             self.session.flush()

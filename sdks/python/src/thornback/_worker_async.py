@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -55,12 +56,15 @@ class _Server:
         worker = self._worker
         worker.interrupt = self._interrupt  # type: ignore[method-assign]
         worker.on_resume = self._resumed.set
-        worker.on_end = lambda: self._loop.call_soon_threadsafe(self._end)
+        worker.on_end = self._end_soon
         self._watch()
         self._session.flush(block=False)
         # Calls may have come together with the creation.
         self._start_jobs()
         await self._ended
+
+    def _end_soon(self) -> None:
+        self._loop.call_soon_threadsafe(self._end)
 
     def _end(self) -> None:
         if not self._ended.done():
@@ -94,7 +98,10 @@ class _Server:
             context = contextvars.copy_context()
             task = context.run(self._loop.create_task, self._run(job))
             self._tasks[job.task] = task
-            task.add_done_callback(lambda _task, id=job.task: self._tasks.pop(id, None))
+            task.add_done_callback(functools.partial(self._forget, job.task))
+
+    def _forget(self, id: bytes, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(id, None)
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

@@ -72,6 +72,8 @@ class Keeper:
         session = self._session
         quiet = 0
         before = (-1, -1)
+        heartbeat_s = session.welcome.limits.heartbeat_ms / 1000
+        heard, heard_at, pinged = session.received, time.monotonic(), False
         while not self._stopped and session.closed is None:
             if quiet < _TICKS_BEFORE_SLEEP and not self.prompt:
                 time.sleep(_TICK_S)
@@ -93,6 +95,17 @@ class Keeper:
             now = session.position
             quiet = 0 if woken or now != before else quiet + 1
             before = now
+            if heartbeat_s:
+                if session.received != heard:
+                    heard, heard_at, pinged = session.received, time.monotonic(), False
+                    continue
+                silent_s = time.monotonic() - heard_at
+                if silent_s > 3 * heartbeat_s:
+                    session.give_up()
+                    heard_at, pinged = time.monotonic(), False
+                elif silent_s > heartbeat_s and not pinged:
+                    session.ping()
+                    pinged = True
 
     def _sleep(self) -> bool:
         """Sleeps until there is something to do. True if somebody asked for it."""

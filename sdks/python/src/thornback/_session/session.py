@@ -34,9 +34,9 @@ _BATCH_OP_BYTES: Final = 16 * 1024
 """An operation that is at least this long is worth a system call of its own."""
 _FRAME_BYTES_AIM: Final = 256 * 1024
 """Frames are cut here, though they may be longer: a receiver can begin with the first while the next is on its way."""
-_FRAME_HEAD_BYTES: Final = 32
-"""More than the numbers before the operations take."""
+_FRAME_OPS_MAX: Final = 65_536
 _WINDOW_BYTES: Final = 16 * 1024 * 1024
+_DEFAULT_WINDOW_BYTES: Final = 8 * 1024 * 1024
 _HELLO_TIMEOUT_S: Final = 30.0
 
 _log = logging.getLogger("thornback")
@@ -84,6 +84,8 @@ class Session:
         self._send_lock = threading.Lock()
         self._seq_out = 0
         self._unacknowledged: deque[tuple[int, bytes]] = deque()
+        self._resend: deque[bytes] = deque()
+        """What the node did not take before the connection was lost; goes before anything new."""
         # Bytes that the node lets us send: granted by the reading thread alone, spent under `_send_lock` alone.
         self._granted = 0
         self._spent = 0
@@ -92,6 +94,7 @@ class Session:
         self._leader = 0
         self._seq_in = 0
         self._taken_bytes = 0
+        self._received = 0
         self._changed = threading.Condition(threading.Lock())
         self._followers = 0
 
@@ -103,7 +106,7 @@ class Session:
         except BaseException:
             self._carrier.close()
             raise
-        self._granted = self.welcome.limits.window_bytes
+        self._granted = self.welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
         self._keeper = Keeper(self)
         self._keeper.start()
 
@@ -138,7 +141,7 @@ class Session:
     @property
     def pending(self) -> bool:
         """Whether something is posted and not sent."""
-        return bool(self._ops or self._uncounted)
+        return bool(self._ops or self._uncounted or self._resend)
 
     def _send_ready(self) -> bool:
         """Sends frames until nothing is left (True) or credit is short (False)."""
@@ -146,43 +149,52 @@ class Session:
             # Whoever reads resumes the session and sends what has been queued.
             return True
         self._before_send()
+        if self._uncounted and not self._send_uncounted():
+            return True
+        while self._resend:
+            if self._granted <= self._spent:
+                return False
+            self._spent += len(self._resend[0])
+            if not self._send(self._resend[0]):
+                return True
+            self._resend.popleft()
         ops = self._ops
-        while True:
-            control = b""
-            while self._uncounted:
-                control += self._uncounted.popleft()
-            if not ops:
-                return not control or self._send(False, control)
+        while ops:
+            # A frame may overdraw what credit is left, so one of any size can be sent while some is.
+            if self._granted <= self._spent:
+                return False
             taken: list[bytes] = []
+            size = 0
             try:
-                credit = self._granted - self._spent - _FRAME_HEAD_BYTES
-                size = len(control)
                 while ops:
                     size += len(ops[0])
-                    if size > credit or (taken and size > _FRAME_BYTES_AIM):
+                    if taken and (size > _FRAME_BYTES_AIM or len(taken) >= _FRAME_OPS_MAX):
                         break
                     taken.append(ops.popleft())
-                if not taken:
-                    if control:
-                        self._send(False, control)
-                    return False
-                body = control + b"".join(taken)
+                body = frames.frame(self._seq_out + 1, self._seq_in, b"".join(taken))
+                if len(body) > self.welcome.limits.frame_bytes > 0:
+                    raise _errors.ProtocolError(f"an operation of {len(body)} bytes is longer than a frame may be")
+            except _errors.ProtocolError:
+                raise
             except BaseException:
                 # A signal handler's exception (Ctrl-C) must not lose operations.
                 ops.extendleft(reversed(taken))
                 raise
-            if not self._send(True, body):
-                return True
-
-    def _send(self, counted: bool, ops: bytes) -> bool:
-        """Sends one frame. False if the connection is gone; the frame then waits for the session to be resumed."""
-        seq = 0
-        if counted:
-            seq = self._seq_out = self._seq_out + 1
-        body = frames.frame(seq, self._seq_in, ops)
-        if counted:
-            self._unacknowledged.append((seq, body))
+            self._seq_out += 1
+            self._unacknowledged.append((self._seq_out, body))
             self._spent += len(body)
+            if not self._send(body):
+                return True
+        return True
+
+    def _send_uncounted(self) -> bool:
+        ops = b""
+        while self._uncounted:
+            ops += self._uncounted.popleft()
+        return self._send(frames.frame(0, self._seq_in, ops))
+
+    def _send(self, body: bytes) -> bool:
+        """Sends one frame. False if the connection is gone; a counted frame then waits for the session to be resumed."""
         sent = False
         try:
             self._carrier.send(body)
@@ -224,7 +236,7 @@ class Session:
                                 timeout = 0
                                 polled = True
                         self._read(timeout)
-                        if self._ops or self._uncounted:
+                        if self.pending:
                             self.flush(block=False)
                         if self._closed is not None:
                             break
@@ -292,6 +304,15 @@ class Session:
         """Whether some thread reads, or has promised to."""
         return self._read_lock.locked()
 
+    def ping(self) -> None:
+        """Asks for a sign of life."""
+        self._uncounted.append(frames.PING(b""))
+
+    def give_up(self) -> None:
+        """The node has been silent for too long: the connection counts as lost."""
+        self._broken = True
+        self._carrier.close()
+
     def nudge(self) -> None:
         """Sends what is posted, for one who will wait without reading."""
         self.flush(block=False)
@@ -312,6 +333,11 @@ class Session:
                 ops = session_pb2.ClientFrame.FromString(body).ops
                 return ops[index] if index < len(ops) else None
         return None
+
+    @property
+    def received(self) -> int:
+        """How many frames have come."""
+        return self._received
 
     @property
     def position(self) -> tuple[int, int]:
@@ -336,7 +362,9 @@ class Session:
             return
         carrier = self._carrier
         try:
-            carrier.fill(timeout)
+            # What came together with the welcome, or was left by an exception, is here already.
+            if not carrier.frames:
+                carrier.fill(timeout)
         except CarrierLostError:
             self._broken = True
             self._resume()
@@ -365,6 +393,7 @@ class Session:
         except Exception:
             self._end(_errors.ConnectionLostError("the node sent a frame that is not protobuf; both sides must be of compatible versions"))
             return
+        self._received += 1
         seq = frame.seq
         if seq:
             if seq <= self._seq_in:
@@ -469,13 +498,14 @@ class Session:
         with self._send_lock:
             while self._unacknowledged and self._unacknowledged[0][0] <= welcome.ack:
                 self._unacknowledged.popleft()
+            self._resend = deque(body for _seq, body in self._unacknowledged)
+            # Each connection begins with a whole window in both directions.
+            self._granted = welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
+            self._spent = self._taken_bytes = 0
+            self._uncounted.clear()
             self._carrier = carrier
             self._broken = False
-            try:
-                for _seq, body in self._unacknowledged:
-                    carrier.send(body)
-            except CarrierLostError:
-                self._broken = True
+        self.flush(block=False)
 
     def _end(self, error: BaseException) -> None:
         if self._closed is None:
