@@ -46,6 +46,9 @@ pub(crate) struct Class {
     pub(crate) mean: Option<u64>,
     /// Tasks whose arguments are being brought near.
     pub(crate) staging: usize,
+    /// This node can never run it.
+    pub(crate) infeasible: bool,
+    /// The user was told so, or soon will be.
     pub(crate) noticed: bool,
 }
 
@@ -59,7 +62,8 @@ impl Node {
         class.queue.push_back(task);
         if class.queue.len() == 1 {
             self.waiting.insert(id);
-            if class.leased.is_empty() && !class.noticed {
+            if class.infeasible && !class.noticed {
+                class.noticed = true;
                 self.timers.insert((self.now + self.config.infeasible_notice, Timer::Infeasible(id)));
             }
         }
@@ -85,7 +89,8 @@ impl Node {
         let id = ClassId(self.next_class);
         self.next_class += 1;
         self.class_ids.insert(key.clone(), id);
-        let class = Class { key, queue: VecDeque::new(), leased: Vec::new(), mean: None, staging: 0, noticed: false };
+        let infeasible = key.bundle.is_none() && !self.config.resources.fits(&key.demand);
+        let class = Class { key, queue: VecDeque::new(), leased: Vec::new(), mean: None, staging: 0, infeasible, noticed: false };
         self.classes.insert(id, class);
         id
     }
@@ -371,14 +376,11 @@ impl Node {
     /// After a while without any node that could run it, the user should know; the task keeps waiting.
     pub(crate) fn notice_infeasible(&mut self, id: ClassId) {
         let Some(class) = self.classes.get_mut(&id) else { return };
-        if class.queue.is_empty() || class.noticed {
+        if class.queue.is_empty() {
+            class.noticed = false;
             return;
         }
         let key = class.key.clone();
-        if key.bundle.is_some() || self.config.resources.fits(&key.demand) {
-            return;
-        }
-        class.noticed = true;
         let (queued, first) = (class.queue.len(), class.queue.front().copied());
         let job = first.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
         let failure = Failure::new(

@@ -43,6 +43,7 @@ pub(crate) struct Worker {
     pub(crate) lent: Option<Resources>,
     pub(crate) blocked: u32,
     pub(crate) overtake_armed: bool,
+    idle_armed: bool,
     pub(crate) formats: Vec<String>,
     declared: Map<(NodeId, u64), u32>,
     /// Why the node ended it, if it did: the failure of what it ran.
@@ -91,6 +92,7 @@ impl Node {
             lent: None,
             blocked: 0,
             overtake_armed: false,
+            idle_armed: false,
             formats: Vec::new(),
             declared: Map::new(Seed(self.config.seed)),
             ended_for: None,
@@ -163,14 +165,25 @@ impl Node {
         if retired {
             self.stop_worker(id, Stop::Gently);
         } else {
-            self.timers.insert((now + self.config.idle_worker, Timer::WorkerIdle(id)));
+            self.arm_idle(id, now);
+        }
+    }
+
+    /// One timer for each worker, however often it is idle for a moment.
+    fn arm_idle(&mut self, id: WorkerId, since: Time) {
+        let at = since + self.config.idle_worker;
+        if let Some(worker) = self.workers.get_mut(&id).filter(|w| !w.idle_armed && !w.visitor) {
+            worker.idle_armed = true;
+            self.at(at, Timer::WorkerIdle(id));
         }
     }
 
     pub(crate) fn worker_idle_overdue(&mut self, id: WorkerId) {
-        let Some(worker) = self.workers.get(&id) else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.idle_armed = false;
         let WorkerState::Idle { since } = worker.state else { return };
-        if self.now.since(since) < self.config.idle_worker || worker.visitor {
+        if self.now.since(since) < self.config.idle_worker {
+            self.arm_idle(id, since);
             return;
         }
         let pool = worker.pool;

@@ -11,7 +11,7 @@ use crate::effect::{Effect, Location};
 use crate::input::StoreError;
 use crate::message::PeerMessage;
 use crate::node::Node;
-use crate::object::store::{Wanted, Why};
+use crate::object::store::Why;
 use crate::object::{Copy, Fetcher, ObjectState};
 
 impl Node {
@@ -70,7 +70,7 @@ impl Node {
         match location {
             Some(remote) if expected && wanted => {
                 self.pulling.insert(object, (node, Some(remote)));
-                self.want_room(Wanted { object, size: remote.size, why: Why::Copy });
+                self.want_room(self.wanted(object, remote.size, Why::Copy));
             }
             Some(_) => {
                 if expected {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thornback_types::{Code, Failure, JobId, ObjectId, SessionId, TaskId};
+use thornback_types::{Code, Failure, JobId, ObjectId, SessionId, TaskId, Time};
 
 use crate::effect::{Effect, Location, Message, Outcome};
 use crate::node::timer::Timer;
@@ -36,6 +36,8 @@ pub(super) struct Wanted {
     pub(super) object: ObjectId,
     pub(super) size: u64,
     pub(super) why: Why,
+    /// When to give up.
+    pub(super) until: Time,
 }
 
 /// What the room is for.
@@ -96,13 +98,13 @@ impl Node {
         if padded(size) > self.store.capacity {
             let message = format!("The object has {size} bytes and the whole store {}; start the server with a larger --store-bytes.", self.store.capacity);
             let failure = Failure::new(Code::StoreFull, message);
-            self.give_up_on_room(Wanted { object, size, why: Why::Fill(session) }, &failure);
+            self.give_up_on_room(self.wanted(object, size, Why::Fill(session)), &failure);
             return Ok(());
         }
         if let Some(state) = self.sessions.get_mut(&session) {
             state.creating.insert(object);
         }
-        self.want_room(Wanted { object, size, why: Why::Fill(session) });
+        self.want_room(self.wanted(object, size, Why::Fill(session)));
         Ok(())
     }
 
@@ -125,6 +127,10 @@ impl Node {
         Ok(job)
     }
 
+    pub(super) fn wanted(&self, object: ObjectId, size: u64, why: Why) -> Wanted {
+        Wanted { object, size, why, until: self.now + self.config.store_wait }
+    }
+
     pub(super) fn want_room(&mut self, wanted: Wanted) {
         if let Some(record) = self.objects.get_mut(&wanted.object) {
             record.copy = match record.copy {
@@ -133,8 +139,10 @@ impl Node {
             };
         }
         self.store.queue.push_back(wanted);
-        self.at(self.now + self.config.store_wait, Timer::StoreWait(wanted.object));
         self.serve_room();
+        if self.store.queue.iter().any(|waiting| waiting.object == wanted.object) {
+            self.at(wanted.until, Timer::StoreWait(wanted.object));
+        }
     }
 
     /// Gives room to those that wait for it, as far as there is room.
@@ -191,7 +199,6 @@ impl Node {
 
     fn give_room(&mut self, wanted: Wanted, location: Location) {
         let object = wanted.object;
-        self.timers_forget_store_wait(object);
         match wanted.why {
             Why::Fill(session) => {
                 let shared = self.sessions.get(&session).map(|s| s.shared_memory);
@@ -211,19 +218,15 @@ impl Node {
         }
     }
 
-    fn timers_forget_store_wait(&mut self, object: ObjectId) {
-        let entry = self.timers.iter().find(|(_, timer)| *timer == Timer::StoreWait(object)).copied();
-        if let Some(entry) = entry {
-            self.timers.remove(&entry);
-        }
-    }
-
     /// Nothing made room for it in good time.
     pub(crate) fn store_wait_over(&mut self, object: ObjectId) {
-        let Some(at) = self.store.queue.iter().position(|wanted| wanted.object == object) else { return };
+        let overdue = |wanted: &Wanted| wanted.object == object && wanted.until <= self.now;
+        let Some(at) = self.store.queue.iter().position(overdue) else { return };
         if self.store.spilling > 0 {
             // Disk is slow, but it moves.
-            self.at(self.now + self.config.store_wait, Timer::StoreWait(object));
+            let until = self.now + self.config.store_wait;
+            self.store.queue[at].until = until;
+            self.at(until, Timer::StoreWait(object));
             return;
         }
         let Some(wanted) = self.store.queue.remove(at) else { return };
@@ -352,7 +355,7 @@ impl Node {
             }
             (ObjectState::Stored(_), Copy::OnDisk(size)) => {
                 if !self.store.queue.iter().any(|wanted| wanted.object == object) {
-                    self.want_room(Wanted { object, size, why: Why::Restore });
+                    self.want_room(self.wanted(object, size, Why::Restore));
                 }
             }
             (ObjectState::Stored(_), Copy::Coming(_) | Copy::Wanted(_) | Copy::Creating(..)) => {}
