@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use thornback_core::effect::Message;
-use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Returns, Retries};
+use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Retries, Returns};
 use thornback_core::{Config, Core, Effect, Input, Op, Peer};
 use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
 
@@ -19,10 +19,19 @@ fn main() {
         now += 100;
         core.handle(Time(now), input, effects);
     };
-    let peer = Peer::Driver { namespace: String::new(), job_name: String::new(), want_logs: false, shared_memory: true, pid: 1 };
+    let peer = Peer::Driver {
+        namespace: String::new(),
+        job_name: String::new(),
+        want_logs: false,
+        shared_memory: true,
+        pid: 1,
+    };
     handle(Input::SessionOpened { session: driver, peer }, &mut effects);
     let pool = PoolSpec { name: "p".into(), command: vec!["w".into()], prestart: 1, ..PoolSpec::default() };
-    handle(Input::Op { session: driver, op: Op::Request { number: 1, request: Request::DeclarePool(pool) } }, &mut effects);
+    handle(
+        Input::Op { session: driver, op: Op::Request { number: 1, request: Request::DeclarePool(pool) } },
+        &mut effects,
+    );
     let functions = vec![Function { name: "f".into(), min_args: 0, max_args: Some(0), actor: false }];
     let peer = Peer::Worker {
         launch: Some(WorkerId(1)),
@@ -77,7 +86,8 @@ fn main() {
                 break;
             }
             for (task, attempt) in runs.drain(..) {
-                let op = Op::Done { task, attempt, outcome: Ok(vec![Output::Value(Value::nil())]), yielded: 0 };
+                let op =
+                    Op::Done { task, attempt, outcome: Ok(vec![Output::Value(Value::nil())]), yielded: 0 };
                 handle(Input::Op { session: worker, op }, &mut effects);
             }
         }

@@ -41,7 +41,8 @@ impl Config {
     /// A node of its own with these resources and defaults otherwise.
     #[must_use]
     pub fn new(node: NodeId, resources: Resources) -> Config {
-        let cpus = usize::try_from(resources.get(Resources::CPU) / thornback_types::UNITS_PER_WHOLE).unwrap_or(1);
+        let cpus =
+            usize::try_from(resources.get(Resources::CPU) / thornback_types::UNITS_PER_WHOLE).unwrap_or(1);
         Config {
             node,
             head: node,

@@ -83,24 +83,62 @@ pub struct Location {
 /// What a session is told: `thornback.v1.ServerOp`.
 #[derive(Debug, Clone)]
 pub enum Message {
-    Declare { number: u32, declaration: Arc<Declaration> },
+    Declare {
+        number: u32,
+        declaration: Arc<Declaration>,
+    },
     Run(Box<Run>),
-    Interrupt { task: TaskId, attempt: u32, code: u32 },
-    Recall { tasks: Vec<TaskId> },
-    Resume { task: TaskId, attempt: u32, consumed: u64 },
+    Interrupt {
+        task: TaskId,
+        attempt: u32,
+        code: u32,
+    },
+    Recall {
+        tasks: Vec<TaskId>,
+    },
+    Resume {
+        task: TaskId,
+        attempt: u32,
+        consumed: u64,
+    },
 
-    Completion { object: ObjectId, outcome: Outcome },
-    StreamEnd { task: TaskId, count: u64, failure: Option<Arc<Failure>> },
+    Completion {
+        object: ObjectId,
+        outcome: Outcome,
+    },
+    StreamEnd {
+        task: TaskId,
+        count: u64,
+        failure: Option<Arc<Failure>>,
+    },
     /// The arena of the location is to be announced to the session first, to write.
-    Created { object: ObjectId, outcome: Result<Location, Box<Failure>> },
+    Created {
+        object: ObjectId,
+        outcome: Result<Location, Box<Failure>>,
+    },
     /// A writer without shared memory may send `Write`s.
-    CreatedRemote { object: ObjectId, size: u64 },
+    CreatedRemote {
+        object: ObjectId,
+        size: u64,
+    },
     /// The arena of the location is to be announced to the session first, to read.
-    Located { object: ObjectId, location: Location },
+    Located {
+        object: ObjectId,
+        location: Location,
+    },
     /// It was small, or it is lost.
-    LocatedInline { object: ObjectId, outcome: Result<Value, Arc<Failure>> },
-    Reply { number: u64, reply: Reply },
-    Log { source: String, lines: Arc<Printed> },
+    LocatedInline {
+        object: ObjectId,
+        outcome: Result<Value, Arc<Failure>>,
+    },
+    Reply {
+        number: u64,
+        reply: Reply,
+    },
+    Log {
+        source: String,
+        lines: Arc<Printed>,
+    },
     Notice(Box<Failure>),
 }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use thornback_types::{ActorId, Failure, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value, WorkerId};
+use thornback_types::{
+    ActorId, Failure, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value, WorkerId,
+};
 
 use crate::link::Packet;
 
@@ -87,45 +89,142 @@ pub struct Function {
 /// What a session asks for: `thornback.v1.ClientOp`, with ids checked and numbers in their own types.
 #[derive(Debug, Clone)]
 pub enum Op {
-    Declare { number: u32, declaration: Declaration },
-    Submit { task: TaskId, declaration: u32, args: Vec<Arg>, parent: Option<TaskId> },
-    Call { task: TaskId, actor: ActorId, declaration: u32, args: Vec<Arg>, parent: Option<TaskId> },
-    CreateActor { actor: ActorId, declaration: u32, args: Vec<Arg>, options: ActorOptions },
+    Declare {
+        number: u32,
+        declaration: Declaration,
+    },
+    Submit {
+        task: TaskId,
+        declaration: u32,
+        args: Vec<Arg>,
+        parent: Option<TaskId>,
+    },
+    Call {
+        task: TaskId,
+        actor: ActorId,
+        declaration: u32,
+        args: Vec<Arg>,
+        parent: Option<TaskId>,
+    },
+    CreateActor {
+        actor: ActorId,
+        declaration: u32,
+        args: Vec<Arg>,
+        options: ActorOptions,
+    },
     /// The id of a task or of one of its outputs.
-    Cancel { id: ObjectId, force: bool, recursive: bool },
-    Kill { actor: ActorId, restart: bool, graceful: bool },
-    Consumed { task: TaskId, count: u64 },
+    Cancel {
+        id: ObjectId,
+        force: bool,
+        recursive: bool,
+    },
+    Kill {
+        actor: ActorId,
+        restart: bool,
+        graceful: bool,
+    },
+    Consumed {
+        task: TaskId,
+        count: u64,
+    },
 
-    Put { object: ObjectId, value: Value },
+    Put {
+        object: ObjectId,
+        value: Value,
+    },
     /// `task` is set for an output of a task that this session runs.
-    Create { object: ObjectId, size: u64, task: Option<(TaskId, u32)> },
-    Write { object: ObjectId, offset: u64, data: Bytes },
-    Seal { object: ObjectId, refs: Vec<ObjectId> },
-    Abort { object: ObjectId },
-    Watch { objects: Vec<ObjectId> },
-    Fetch { object: ObjectId, quiet: bool },
-    Release { objects: Vec<ObjectId> },
-    Refs { retain: Vec<ObjectId>, drop: Vec<ObjectId> },
+    Create {
+        object: ObjectId,
+        size: u64,
+        task: Option<(TaskId, u32)>,
+    },
+    Write {
+        object: ObjectId,
+        offset: u64,
+        data: Bytes,
+    },
+    Seal {
+        object: ObjectId,
+        refs: Vec<ObjectId>,
+    },
+    Abort {
+        object: ObjectId,
+    },
+    Watch {
+        objects: Vec<ObjectId>,
+    },
+    Fetch {
+        object: ObjectId,
+        quiet: bool,
+    },
+    Release {
+        objects: Vec<ObjectId>,
+    },
+    Refs {
+        retain: Vec<ObjectId>,
+        drop: Vec<ObjectId>,
+    },
 
-    Done { task: TaskId, attempt: u32, outcome: Result<Vec<Output>, Box<Failure>>, yielded: u64 },
-    Yield { task: TaskId, attempt: u32, index: u64, item: Output },
-    Blocked { task: TaskId },
-    Unblocked { task: TaskId },
-    Returned { tasks: Vec<TaskId> },
-    Announce { functions: Vec<Function> },
-    ActorExit { actor: ActorId, reason: Option<Box<Failure>> },
+    Done {
+        task: TaskId,
+        attempt: u32,
+        outcome: Result<Vec<Output>, Box<Failure>>,
+        yielded: u64,
+    },
+    Yield {
+        task: TaskId,
+        attempt: u32,
+        index: u64,
+        item: Output,
+    },
+    Blocked {
+        task: TaskId,
+    },
+    Unblocked {
+        task: TaskId,
+    },
+    Returned {
+        tasks: Vec<TaskId>,
+    },
+    Announce {
+        functions: Vec<Function>,
+    },
+    ActorExit {
+        actor: ActorId,
+        reason: Option<Box<Failure>>,
+    },
 
-    Request { number: u64, request: Request },
+    Request {
+        number: u64,
+        request: Request,
+    },
 }
 
 /// The control requests that change state. (Those that only look, `GetStatus` and `ListState`, read `Core` directly.)
 #[derive(Debug, Clone)]
 pub enum Request {
-    CreateActor { actor: ActorId, declaration: u32, args: Vec<Arg>, options: ActorOptions },
-    GetActor { name: String, namespace: Option<String> },
-    ListActors { all_namespaces: bool },
-    CreatePlacementGroup { group: PlacementGroupId, bundles: Vec<Resources>, strategy: Strategy, name: String },
-    RemovePlacementGroup { group: PlacementGroupId },
+    CreateActor {
+        actor: ActorId,
+        declaration: u32,
+        args: Vec<Arg>,
+        options: ActorOptions,
+    },
+    GetActor {
+        name: String,
+        namespace: Option<String>,
+    },
+    ListActors {
+        all_namespaces: bool,
+    },
+    CreatePlacementGroup {
+        group: PlacementGroupId,
+        bundles: Vec<Resources>,
+        strategy: Strategy,
+        name: String,
+    },
+    RemovePlacementGroup {
+        group: PlacementGroupId,
+    },
     DeclarePool(PoolSpec),
 }
 

@@ -96,7 +96,8 @@ impl<K: Hash + Eq + Copy + Ord, V> Map<K, V> {
     /// Keys whose entries pass, in key order.
     #[expect(clippy::disallowed_methods, reason = "sorted before anyone sees it")]
     pub(crate) fn sorted_keys(&self, mut pass: impl FnMut(&K, &V) -> bool) -> Vec<K> {
-        let mut keys: Vec<K> = self.0.iter().filter(|(key, value)| pass(key, value)).map(|(key, _)| *key).collect();
+        let mut keys: Vec<K> =
+            self.0.iter().filter(|(key, value)| pass(key, value)).map(|(key, _)| *key).collect();
         keys.sort_unstable();
         keys
     }

@@ -7,7 +7,9 @@
 
 use std::sync::Arc;
 
-use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value};
+use thornback_types::{
+    ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value,
+};
 
 use crate::effect::{Location, Reply};
 use crate::input::{ActorOptions, Strategy};
@@ -20,65 +22,203 @@ pub type Owners = Vec<(ObjectId, NodeId)>;
 #[derive(Debug, Clone)]
 pub enum PeerMessage {
     // Node to head.
-    Join { total: Resources, available: Resources },
-    Heartbeat { available: Resources },
-    RegisterActor { actor: Arc<ActorSpec>, reply: Option<(SessionId, u64)> },
-    ActorStarted { actor: ActorId, life: u32 },
+    Join {
+        total: Resources,
+        available: Resources,
+    },
+    Heartbeat {
+        available: Resources,
+    },
+    RegisterActor {
+        actor: Arc<ActorSpec>,
+        reply: Option<(SessionId, u64)>,
+    },
+    ActorStarted {
+        actor: ActorId,
+        life: u32,
+    },
     /// The constructor raised, or the actor can never be placed: it is dead.
-    ActorNotStarted { actor: ActorId, life: u32, failure: Arc<Failure> },
+    ActorNotStarted {
+        actor: ActorId,
+        life: u32,
+        failure: Arc<Failure>,
+    },
     /// Its worker died.
-    ActorLost { actor: ActorId, life: u32, failure: Arc<Failure> },
+    ActorLost {
+        actor: ActorId,
+        life: u32,
+        failure: Arc<Failure>,
+    },
     /// It ended on purpose.
-    ActorEnded { actor: ActorId, life: u32, failure: Arc<Failure> },
-    KillActor { actor: ActorId, restart: bool, graceful: bool, failure: Arc<Failure> },
-    SubscribeActor { actor: ActorId },
-    GetActor { name: String, namespace: String, session: SessionId, number: u64 },
-    ListActors { namespace: Option<String>, session: SessionId, number: u64 },
-    CreateGroup { group: PlacementGroupId, bundles: Vec<Resources>, strategy: Strategy, job: JobId },
-    RemoveGroup { group: PlacementGroupId },
-    JobEnded { job: JobId },
+    ActorEnded {
+        actor: ActorId,
+        life: u32,
+        failure: Arc<Failure>,
+    },
+    KillActor {
+        actor: ActorId,
+        restart: bool,
+        graceful: bool,
+        failure: Arc<Failure>,
+    },
+    SubscribeActor {
+        actor: ActorId,
+    },
+    GetActor {
+        name: String,
+        namespace: String,
+        session: SessionId,
+        number: u64,
+    },
+    ListActors {
+        namespace: Option<String>,
+        session: SessionId,
+        number: u64,
+    },
+    CreateGroup {
+        group: PlacementGroupId,
+        bundles: Vec<Resources>,
+        strategy: Strategy,
+        job: JobId,
+    },
+    RemoveGroup {
+        group: PlacementGroupId,
+    },
+    JobEnded {
+        job: JobId,
+    },
 
     // Head to node.
-    View { nodes: Vec<NodeView> },
-    NodeDead { node: NodeId },
-    HostActor { actor: Arc<ActorSpec>, life: u32 },
-    StopActor { actor: ActorId, life: u32, graceful: bool, failure: Arc<Failure> },
-    ActorState { actor: ActorId, state: ActorState },
-    Answer { session: SessionId, number: u64, reply: Reply },
-    ReserveBundle { group: PlacementGroupId, bundle: u32, resources: Resources },
-    ReleaseGroup { group: PlacementGroupId },
-    GroupPlaced { group: PlacementGroupId, bundles: Vec<NodeId> },
-    GroupRemoved { group: PlacementGroupId },
+    View {
+        nodes: Vec<NodeView>,
+    },
+    NodeDead {
+        node: NodeId,
+    },
+    HostActor {
+        actor: Arc<ActorSpec>,
+        life: u32,
+    },
+    StopActor {
+        actor: ActorId,
+        life: u32,
+        graceful: bool,
+        failure: Arc<Failure>,
+    },
+    ActorState {
+        actor: ActorId,
+        state: ActorState,
+    },
+    Answer {
+        session: SessionId,
+        number: u64,
+        reply: Reply,
+    },
+    ReserveBundle {
+        group: PlacementGroupId,
+        bundle: u32,
+        resources: Resources,
+    },
+    ReleaseGroup {
+        group: PlacementGroupId,
+    },
+    GroupPlaced {
+        group: PlacementGroupId,
+        bundles: Vec<NodeId>,
+    },
+    GroupRemoved {
+        group: PlacementGroupId,
+    },
 
     // Node to head: the answer to `ReserveBundle`.
-    BundleReserved { group: PlacementGroupId, bundle: u32, ok: bool },
+    BundleReserved {
+        group: PlacementGroupId,
+        bundle: u32,
+        ok: bool,
+    },
 
     // Owner of a task to the node that runs it.
-    Assign { spec: Arc<TaskSpec>, attempt: u32, stored: Vec<StoredArg>, owners: Owners },
-    CancelRun { task: TaskId, attempt: u32, force: bool, code: Code },
-    ResumeRun { task: TaskId, attempt: u32, consumed: u64 },
+    Assign {
+        spec: Arc<TaskSpec>,
+        attempt: u32,
+        stored: Vec<StoredArg>,
+        owners: Owners,
+    },
+    CancelRun {
+        task: TaskId,
+        attempt: u32,
+        force: bool,
+        code: Code,
+    },
+    ResumeRun {
+        task: TaskId,
+        attempt: u32,
+        consumed: u64,
+    },
     // And back.
-    Finished { task: TaskId, attempt: u32, outcome: RunOutcome, owners: Owners, yielded: u64 },
-    Yielded { task: TaskId, attempt: u32, index: u64, item: RemoteOutput, owners: Owners },
+    Finished {
+        task: TaskId,
+        attempt: u32,
+        outcome: RunOutcome,
+        owners: Owners,
+        yielded: u64,
+    },
+    Yielded {
+        task: TaskId,
+        attempt: u32,
+        index: u64,
+        item: RemoteOutput,
+        owners: Owners,
+    },
 
     // About objects, to their owner.
-    WatchObject { object: ObjectId },
-    CancelOutput { object: ObjectId, force: bool, recursive: bool },
+    WatchObject {
+        object: ObjectId,
+    },
+    CancelOutput {
+        object: ObjectId,
+        force: bool,
+        recursive: bool,
+    },
     /// The sender gives a ref on to `node`: count it.
-    Grant { object: ObjectId, node: NodeId },
+    Grant {
+        object: ObjectId,
+        node: NodeId,
+    },
     /// The sender holds nothing of this any more; so many counts had been granted to it.
-    Return { object: ObjectId, grants: u32 },
-    CopyAdded { object: ObjectId },
+    Return {
+        object: ObjectId,
+        grants: u32,
+    },
+    CopyAdded {
+        object: ObjectId,
+    },
     /// The copy at `at` turned out to be gone.
-    CopyGone { object: ObjectId, at: NodeId },
+    CopyGone {
+        object: ObjectId,
+        at: NodeId,
+    },
     // From the owner.
-    ObjectReady { object: ObjectId, outcome: RemoteOutcome, owners: Owners },
-    FreeCopy { object: ObjectId },
+    ObjectReady {
+        object: ObjectId,
+        outcome: RemoteOutcome,
+        owners: Owners,
+    },
+    FreeCopy {
+        object: ObjectId,
+    },
 
     // Between the node that has the bytes and one that wants them.
-    Pull { object: ObjectId },
-    Offer { object: ObjectId, location: Option<Location> },
-    Pulled { object: ObjectId },
+    Pull {
+        object: ObjectId,
+    },
+    Offer {
+        object: ObjectId,
+        location: Option<Location>,
+    },
+    Pulled {
+        object: ObjectId,
+    },
 }
 
 /// A node as the head sees it.
@@ -138,7 +278,10 @@ pub enum RunOutcome {
 pub enum RemoteOutput {
     Value(Value),
     /// In the sender's store.
-    Stored { size: u64, refs: Vec<ObjectId> },
+    Stored {
+        size: u64,
+        refs: Vec<ObjectId>,
+    },
 }
 
 /// What an owner says of an object.
@@ -148,7 +291,6 @@ pub enum RemoteOutcome {
     Failure(Arc<Failure>),
     Stored { size: u64, at: Vec<NodeId> },
 }
-
 
 impl PeerMessage {
     /// Whether the control plane is meant, wherever it runs.

@@ -65,7 +65,10 @@ impl Node {
         reply: Option<u64>,
     ) -> Taken {
         if self.called.contains_key(&actor) {
-            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The actor {actor} exists already."))));
+            return Err(Box::new(Failure::new(
+                Code::DuplicateId,
+                format!("The actor {actor} exists already."),
+            )));
         }
         let id = actor.creation();
         let spec = self.new_spec(session, id, declaration, args, None, Kind::Create(actor))?;
@@ -98,8 +101,14 @@ impl Node {
         }
         let (args, stored) = self.args_for_afar(&spec);
         let creation = Arc::new(TaskSpec { args, pool, ..(*spec).clone() });
-        let owners = creation.refs().chain(creation.declaration.code).map(|object| (object, self.owner_of(object))).collect();
-        let Some(made) = self.called.get_mut(&actor).and_then(|called| called.creation.as_mut()) else { return };
+        let owners = creation
+            .refs()
+            .chain(creation.declaration.code)
+            .map(|object| (object, self.owner_of(object)))
+            .collect();
+        let Some(made) = self.called.get_mut(&actor).and_then(|called| called.creation.as_mut()) else {
+            return;
+        };
         let actor = Arc::new(ActorSpec {
             actor,
             options: made.options.clone(),
@@ -116,7 +125,11 @@ impl Node {
 
     /// The creation's arguments can never be had: the registry has not heard of the actor, and need not.
     pub(crate) fn creation_failed(&mut self, actor: ActorId, failure: &Arc<Failure>) {
-        let reply = self.called.get_mut(&actor).and_then(|called| called.creation.as_mut()).and_then(|creation| creation.reply.take());
+        let reply = self
+            .called
+            .get_mut(&actor)
+            .and_then(|called| called.creation.as_mut())
+            .and_then(|creation| creation.reply.take());
         if let Some((session, number)) = reply {
             self.answer(session, number, Reply::Failure(Box::new((**failure).clone())));
         }
@@ -136,7 +149,8 @@ impl Node {
         args: Vec<Arg>,
         parent: Option<TaskId>,
     ) -> Taken {
-        let spec = self.new_spec(session, id, declaration, args, parent, Kind::Call { actor, caller: session })?;
+        let spec =
+            self.new_spec(session, id, declaration, args, parent, Kind::Call { actor, caller: session })?;
         let seed = self.config.seed;
         if !self.called.contains_key(&actor) {
             self.called.insert(actor, Called::new(seed));
@@ -151,7 +165,10 @@ impl Node {
         let pending = called.pending.entry(session).or_insert(0);
         *pending += 1;
         if let Some(max) = called.max_pending.filter(|max| *pending > *max) {
-            let failure = Failure::new(Code::PendingCallsLimit, format!("{max} calls wait on this actor already; wait for some of them."));
+            let failure = Failure::new(
+                Code::PendingCallsLimit,
+                format!("{max} calls wait on this actor already; wait for some of them."),
+            );
             self.end_task(id, &failure, true);
             return Ok(());
         }
@@ -213,7 +230,11 @@ impl Node {
         let (args, stored) = self.args_for_afar(&spec);
         let spec = Arc::new(TaskSpec { args, ..(*spec).clone() });
         let owners = self.grant_all(node, spec.refs());
+        let consumed = self.consumed_before(id, &spec);
         self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
+        if consumed > 0 {
+            self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed });
+        }
     }
 
     /// The registry says what became of an actor.
@@ -258,8 +279,14 @@ impl Node {
                 task.attempt += 1;
                 again.push(id);
             } else {
-                let message = format!("The actor was lost during this call and is restarting; the call may have run. {}", failure.message);
-                self.finish_failed(id, Arc::new(Failure::new(Code::ActorUnavailable, message).of_actor(actor)));
+                let message = format!(
+                    "The actor was lost during this call and is restarting; the call may have run. {}",
+                    failure.message
+                );
+                self.finish_failed(
+                    id,
+                    Arc::new(Failure::new(Code::ActorUnavailable, message).of_actor(actor)),
+                );
             }
         }
         self.queue_again(actor, again);
@@ -280,7 +307,12 @@ impl Node {
         }
     }
 
-    fn actor_died(&mut self, actor: ActorId, failure: &Arc<Failure>, limbo: Vec<(TaskId, u32, Arc<Failure>)>) {
+    fn actor_died(
+        &mut self,
+        actor: ActorId,
+        failure: &Arc<Failure>,
+        limbo: Vec<(TaskId, u32, Arc<Failure>)>,
+    ) {
         let Some(called) = self.called.get_mut(&actor) else { return };
         let mut calls: Vec<TaskId> = limbo.into_iter().map(|(id, ..)| id).collect();
         calls.extend(called.sent.sorted_keys(|_, _| true));
@@ -303,7 +335,10 @@ impl Node {
 
     /// A dead actor that nobody holds need not be remembered here: the registry does.
     fn forget_called_if_unused(&mut self, actor: ActorId) {
-        let dead = self.called.get(&actor).is_some_and(|called| matches!(called.state, ActorState::Dead { .. }) && called.is_unused());
+        let dead = self
+            .called
+            .get(&actor)
+            .is_some_and(|called| matches!(called.state, ActorState::Dead { .. }) && called.is_unused());
         if dead && !self.objects.contains_key(&ObjectId(actor.0)) {
             self.called.remove(&actor);
         }
@@ -339,7 +374,9 @@ impl Node {
                 return self.finish_failed(id, failure);
             }
             // What this node believes is out of date; asking again at once would go round in circles.
-            ActorState::Alive { life, .. } if *life == sent_to => called.state = ActorState::Restarting { life: sent_to },
+            ActorState::Alive { life, .. } if *life == sent_to => {
+                called.state = ActorState::Restarting { life: sent_to }
+            }
             _ => {}
         }
         self.queue_again(actor, vec![id]);
@@ -363,7 +400,11 @@ impl Node {
 
     /// Takes a call that its owner has ended out of the queues, and stops it where it runs.
     pub(crate) fn forget_call(&mut self, id: TaskId, interrupt: bool, code: Code) {
-        let Some((Kind::Call { actor, caller }, attempt)) = self.tasks.get(&id).map(|task| (task.spec.kind, task.attempt)) else { return };
+        let Some((Kind::Call { actor, caller }, attempt)) =
+            self.tasks.get(&id).map(|task| (task.spec.kind, task.attempt))
+        else {
+            return;
+        };
         if let Some(node) = self.host_elsewhere(id) {
             self.mail(node, PeerMessage::CancelRun { task: id, attempt, force: false, code });
         }
@@ -407,7 +448,8 @@ impl Node {
     /// Asks the registry to end an actor.
     pub(crate) fn kill_actor(&mut self, actor: ActorId, restart: bool, graceful: bool) -> Taken {
         let failure = Arc::new(Failure::new(Code::ActorDied, "The actor was killed.").of_actor(actor));
-        if let Some(task) = self.tasks.get(&actor.creation()).filter(|task| task.state == TaskState::Waiting) {
+        if let Some(task) = self.tasks.get(&actor.creation()).filter(|task| task.state == TaskState::Waiting)
+        {
             let id = task.spec.id;
             self.end_task(id, &failure, true);
         }
@@ -417,7 +459,8 @@ impl Node {
 
     /// No handle is left.
     pub(crate) fn actor_unreferenced(&mut self, actor: ActorId) {
-        let failure = Arc::new(Failure::new(Code::ActorDied, "No handle to the actor is left.").of_actor(actor));
+        let failure =
+            Arc::new(Failure::new(Code::ActorDied, "No handle to the actor is left.").of_actor(actor));
         self.mail_head(PeerMessage::KillActor { actor, restart: false, graceful: true, failure });
         self.forget_called_if_unused(actor);
     }

@@ -40,7 +40,8 @@ impl Node {
         }
         let creation = Arc::clone(&spec.creation);
         let pool = creation.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool));
-        self.hosted.insert(actor, Hosted { spec, life, worker: None, mailbox: VecDeque::new(), ending: None });
+        self.hosted
+            .insert(actor, Hosted { spec, life, worker: None, mailbox: VecDeque::new(), ending: None });
         match pool {
             Some(pool) => {
                 for object in creation.refs() {
@@ -49,7 +50,8 @@ impl Node {
                 self.start_run(creation, life, pool);
             }
             None => {
-                let failure = Failure::new(Code::WorkerStartFailed, "The pool of the actor is gone: its driver ended.");
+                let failure =
+                    Failure::new(Code::WorkerStartFailed, "The pool of the actor is gone: its driver ended.");
                 self.actor_not_created(actor, creation.id, Arc::new(failure));
             }
         }
@@ -66,13 +68,20 @@ impl Node {
     }
 
     /// The worker has answered the creation.
-    pub(crate) fn actor_created(&mut self, actor: ActorId, worker: WorkerId, task: TaskId, outcome: RunOutcome) {
+    pub(crate) fn actor_created(
+        &mut self,
+        actor: ActorId,
+        worker: WorkerId,
+        task: TaskId,
+        outcome: RunOutcome,
+    ) {
         let failure = match outcome {
             RunOutcome::Failed(failure) | RunOutcome::Lost(failure) => Some(failure),
             RunOutcome::Results(_) | RunOutcome::NotRun => None,
         };
         let life = self.runs.get(&task).map_or(0, |run| run.attempt);
-        let wanted = self.hosted.get(&actor).is_some_and(|hosted| hosted.life == life && hosted.ending.is_none());
+        let wanted =
+            self.hosted.get(&actor).is_some_and(|hosted| hosted.life == life && hosted.ending.is_none());
         if let Some(failure) = failure {
             self.lease_over(worker);
             return self.actor_not_created(actor, task, failure);
@@ -127,7 +136,10 @@ impl Node {
         let Some(hosted) = self.hosted.remove(&actor) else { return };
         let cause = (*failure).clone();
         let name = &hosted.spec.creation.declaration.name;
-        let failure = Failure::new(Code::ActorDied, format!("The actor {name} could not be created: {}", cause.message));
+        let failure = Failure::new(
+            Code::ActorDied,
+            format!("The actor {name} could not be created: {}", cause.message),
+        );
         let failure = Arc::new(failure.of_actor(actor).caused_by(cause));
         self.mail_head(PeerMessage::ActorNotStarted { actor, life: hosted.life, failure });
     }
@@ -149,7 +161,10 @@ impl Node {
             if owner == self.me {
                 return self.task_answered(id, attempt, outcome, 0, self.me);
             }
-            return self.mail(owner, PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new(), yielded: 0 });
+            return self.mail(
+                owner,
+                PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new(), yielded: 0 },
+            );
         }
         if owner != self.me {
             for object in spec.refs() {
@@ -157,14 +172,15 @@ impl Node {
             }
         }
         let run = Run {
-            spec,
             attempt,
             class: ClassId(0),
             state: RunState::Queued,
             worker: None,
             pins: Vec::new(),
             sent: self.now,
+            consumed: self.consumed_before(id, &spec),
             interrupted: None,
+            spec,
         };
         self.runs.insert(id, run);
         if let Some(hosted) = self.hosted.get_mut(&actor) {
@@ -229,10 +245,20 @@ impl Node {
     }
 
     /// The actor asks to end.
-    pub(crate) fn actor_exit(&mut self, session: SessionId, actor: ActorId, reason: Option<Box<Failure>>) -> Taken {
+    pub(crate) fn actor_exit(
+        &mut self,
+        session: SessionId,
+        actor: ActorId,
+        reason: Option<Box<Failure>>,
+    ) -> Taken {
         let (worker, _) = self.worker_of(session)?;
-        let failure = reason.map_or_else(|| Failure::new(Code::ActorDied, "The actor ended itself.").of_actor(actor), |failure| *failure);
-        let Some(hosted) = self.hosted.get_mut(&actor).filter(|hosted| hosted.worker == Some(worker)) else { return Ok(()) };
+        let failure = reason.map_or_else(
+            || Failure::new(Code::ActorDied, "The actor ended itself.").of_actor(actor),
+            |failure| *failure,
+        );
+        let Some(hosted) = self.hosted.get_mut(&actor).filter(|hosted| hosted.worker == Some(worker)) else {
+            return Ok(());
+        };
         hosted.ending = Some(Arc::new(failure));
         // What has not started will not: another caller's call must not run on an actor that wants to be gone.
         for id in std::mem::take(&mut hosted.mailbox) {
@@ -244,7 +270,9 @@ impl Node {
 
     /// The worker of an actor is gone.
     pub(crate) fn actor_worker_gone(&mut self, actor: ActorId, worker: WorkerId, failure: &Arc<Failure>) {
-        let Some(hosted) = self.hosted.get(&actor).filter(|hosted| hosted.worker == Some(worker)) else { return };
+        let Some(hosted) = self.hosted.get(&actor).filter(|hosted| hosted.worker == Some(worker)) else {
+            return;
+        };
         let life = hosted.life;
         let message = match &hosted.ending {
             Some(failure) => PeerMessage::ActorEnded { actor, life, failure: Arc::clone(failure) },

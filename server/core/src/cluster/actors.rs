@@ -54,7 +54,8 @@ impl Cluster {
         }
         let early = self.actors.remove(&id).map(|known| known.subscribers).unwrap_or_default();
         let restarts = spec.options.max_restarts;
-        let mut registered = Registered { spec: Some(spec), state: State::Waiting, life: 0, restarts, subscribers: early };
+        let mut registered =
+            Registered { spec: Some(spec), state: State::Waiting, life: 0, restarts, subscribers: early };
         registered.subscribers.insert(from);
         self.actors.insert(id, registered);
         if let Some((session, number)) = reply
@@ -65,9 +66,17 @@ impl Cluster {
         self.find_home(id);
     }
 
-    fn name_taken(&mut self, from: NodeId, spec: &ActorSpec, holder: ActorId, reply: Option<(SessionId, u64)>) {
+    fn name_taken(
+        &mut self,
+        from: NodeId,
+        spec: &ActorSpec,
+        holder: ActorId,
+        reply: Option<(SessionId, u64)>,
+    ) {
         let (name, namespace) = (&spec.options.name, &spec.namespace);
-        let message = format!("A live actor has the name {name:?} in the namespace {namespace:?}. Get it with get_actor, or ask for get_if_exists.");
+        let message = format!(
+            "A live actor has the name {name:?} in the namespace {namespace:?}. Get it with get_actor, or ask for get_if_exists."
+        );
         let failure = Failure::new(Code::ActorNameTaken, message).of_actor(holder);
         if let Some((session, number)) = reply {
             let reply = match self.info(holder, true) {
@@ -119,7 +128,8 @@ impl Cluster {
                 return Home::At(affinity.node);
             }
             if !affinity.soft {
-                let message = format!("The actor may only live on node {}, which is not there.", affinity.node);
+                let message =
+                    format!("The actor may only live on node {}, which is not there.", affinity.node);
                 return Home::Never(Failure::new(Code::ActorDied, message).of_actor(spec.actor));
             }
         }
@@ -133,7 +143,12 @@ impl Cluster {
     }
 
     pub(super) fn place_waiting_actors(&mut self) {
-        let waiting: Vec<ActorId> = self.actors.iter().filter(|(_, a)| matches!(a.state, State::Waiting)).map(|(id, _)| *id).collect();
+        let waiting: Vec<ActorId> = self
+            .actors
+            .iter()
+            .filter(|(_, a)| matches!(a.state, State::Waiting))
+            .map(|(id, _)| *id)
+            .collect();
         for id in waiting {
             self.find_home(id);
         }
@@ -142,7 +157,9 @@ impl Cluster {
     pub(super) fn started(&mut self, from: NodeId, id: ActorId, life: u32) {
         let Some(actor) = self.actors.get_mut(&id).filter(|actor| actor.life == life) else {
             // It was killed, or lives elsewhere, since.
-            let failure = Arc::new(Failure::new(Code::ActorDied, "The actor was given up while it started.").of_actor(id));
+            let failure = Arc::new(
+                Failure::new(Code::ActorDied, "The actor was given up while it started.").of_actor(id),
+            );
             return self.mail(from, PeerMessage::StopActor { actor: id, life, graceful: false, failure });
         };
         match &actor.state {
@@ -179,7 +196,10 @@ impl Cluster {
         let restarts = life.saturating_sub(1);
         let message = match restarts {
             0 => format!("The actor is dead: {} It is not restarted (max_restarts is 0).", failure.message),
-            n => format!("The actor is dead: {} It was restarted {n} time(s), as often as it may (max_restarts).", failure.message),
+            n => format!(
+                "The actor is dead: {} It was restarted {n} time(s), as often as it may (max_restarts).",
+                failure.message
+            ),
         };
         let dead = Failure::new(Code::ActorDied, message).of_actor(id).caused_by((*failure).clone());
         self.die(id, Arc::new(dead));
@@ -191,7 +211,14 @@ impl Cluster {
         }
     }
 
-    pub(super) fn kill(&mut self, from: NodeId, id: ActorId, restart: bool, graceful: bool, failure: Arc<Failure>) {
+    pub(super) fn kill(
+        &mut self,
+        from: NodeId,
+        id: ActorId,
+        restart: bool,
+        graceful: bool,
+        failure: Arc<Failure>,
+    ) {
         let Some(actor) = self.actors.get(&id) else {
             // It may be on its way from its creator; that one's registration must find it dead.
             let state = ActorState::Dead { failure };
@@ -204,7 +231,10 @@ impl Cluster {
             State::Starting(node) | State::Alive(node) => Some(*node),
         };
         if let Some(node) = home {
-            self.mail(node, PeerMessage::StopActor { actor: id, life, graceful, failure: Arc::clone(&failure) });
+            self.mail(
+                node,
+                PeerMessage::StopActor { actor: id, life, graceful, failure: Arc::clone(&failure) },
+            );
         }
         match (home, graceful, restart) {
             // It says itself when it has ended.
@@ -216,16 +246,25 @@ impl Cluster {
 
     pub(super) fn subscribe(&mut self, from: NodeId, id: ActorId) {
         let Some(actor) = self.actors.get_mut(&id) else {
-            let message = format!("Nobody knows the actor {id}: it ended long ago, or its id was never used.");
+            let message =
+                format!("Nobody knows the actor {id}: it ended long ago, or its id was never used.");
             let failure = Arc::new(Failure::new(Code::ActorNotFound, message).of_actor(id));
-            return self.mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
+            return self
+                .mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
         };
         actor.subscribers.insert(from);
         let state = actor.as_seen();
         self.mail(from, PeerMessage::ActorState { actor: id, state });
     }
 
-    pub(super) fn get_actor(&mut self, from: NodeId, name: String, namespace: String, session: SessionId, number: u64) {
+    pub(super) fn get_actor(
+        &mut self,
+        from: NodeId,
+        name: String,
+        namespace: String,
+        session: SessionId,
+        number: u64,
+    ) {
         let key = (namespace, name);
         let reply = match self.names.get(&key).and_then(|id| self.info(*id, true)) {
             Some(info) => Reply::Actor(info),
@@ -237,8 +276,15 @@ impl Cluster {
         self.mail(from, PeerMessage::Answer { session, number, reply });
     }
 
-    pub(super) fn list_actors(&mut self, from: NodeId, namespace: Option<String>, session: SessionId, number: u64) {
-        let named = self.names.iter().filter(|((of, _), _)| namespace.as_ref().is_none_or(|wanted| wanted == of));
+    pub(super) fn list_actors(
+        &mut self,
+        from: NodeId,
+        namespace: Option<String>,
+        session: SessionId,
+        number: u64,
+    ) {
+        let named =
+            self.names.iter().filter(|((of, _), _)| namespace.as_ref().is_none_or(|wanted| wanted == of));
         let infos = named.filter_map(|(_, id)| self.info(*id, true)).collect();
         self.mail(from, PeerMessage::Answer { session, number, reply: Reply::Actors(infos) });
     }
@@ -246,11 +292,14 @@ impl Cluster {
     pub(super) fn end_actors_of(&mut self, job: JobId) {
         let of_job = |(id, actor): (&ActorId, &Registered)| {
             let spec = actor.spec.as_ref()?;
-            (spec.job == job && !spec.options.detached && !matches!(actor.state, State::Dead(_))).then_some((*id, spec.owner))
+            (spec.job == job && !spec.options.detached && !matches!(actor.state, State::Dead(_)))
+                .then_some((*id, spec.owner))
         };
         let actors: Vec<(ActorId, NodeId)> = self.actors.iter().filter_map(of_job).collect();
         for (id, owner) in actors {
-            let failure = Arc::new(Failure::new(Code::ActorDied, "The driver that created the actor is gone.").of_actor(id));
+            let failure = Arc::new(
+                Failure::new(Code::ActorDied, "The driver that created the actor is gone.").of_actor(id),
+            );
             self.kill(owner, id, false, false, failure);
         }
     }
@@ -267,10 +316,17 @@ impl Cluster {
                 actor.subscribers.remove(&node);
             }
             if owned {
-                let failure = Arc::new(Failure::new(Code::ActorDied, format!("The node {node}, whose driver created the actor, is gone.")).of_actor(id));
+                let failure = Arc::new(
+                    Failure::new(
+                        Code::ActorDied,
+                        format!("The node {node}, whose driver created the actor, is gone."),
+                    )
+                    .of_actor(id),
+                );
                 self.kill(self.me, id, false, false, failure);
             } else {
-                let failure = Failure::new(Code::NodeDied, format!("The node {node} is gone, where the actor lived."));
+                let failure =
+                    Failure::new(Code::NodeDied, format!("The node {node} is gone, where the actor lived."));
                 self.lost(id, life, Arc::new(failure));
             }
         }

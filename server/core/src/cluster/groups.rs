@@ -26,18 +26,33 @@ pub(super) struct Group {
 enum State {
     Waiting,
     /// Nodes were asked; which have said yes.
-    Reserving { nodes: Vec<NodeId>, answers: BTreeMap<u32, bool> },
+    Reserving {
+        nodes: Vec<NodeId>,
+        answers: BTreeMap<u32, bool>,
+    },
     Placed(Vec<NodeId>),
 }
 
 impl Cluster {
-    pub(super) fn create_group(&mut self, _from: NodeId, id: PlacementGroupId, bundles: Vec<Resources>, strategy: Strategy, job: JobId) {
+    pub(super) fn create_group(
+        &mut self,
+        _from: NodeId,
+        id: PlacementGroupId,
+        bundles: Vec<Resources>,
+        strategy: Strategy,
+        job: JobId,
+    ) {
         self.groups.entry(id).or_insert(Group { job, bundles, strategy, state: State::Waiting });
         self.place_group(id);
     }
 
     pub(super) fn place_waiting_groups(&mut self) {
-        let waiting: Vec<_> = self.groups.iter().filter(|(_, g)| matches!(g.state, State::Waiting)).map(|(id, _)| *id).collect();
+        let waiting: Vec<_> = self
+            .groups
+            .iter()
+            .filter(|(_, g)| matches!(g.state, State::Waiting))
+            .map(|(id, _)| *id)
+            .collect();
         for id in waiting {
             self.place_group(id);
         }
@@ -104,7 +119,8 @@ impl Cluster {
     }
 
     pub(super) fn remove_groups_of(&mut self, job: JobId) {
-        let of_job: Vec<_> = self.groups.iter().filter(|(_, group)| group.job == job).map(|(id, _)| *id).collect();
+        let of_job: Vec<_> =
+            self.groups.iter().filter(|(_, group)| group.job == job).map(|(id, _)| *id).collect();
         for id in of_job {
             self.remove_group(id);
         }
@@ -128,7 +144,8 @@ impl Cluster {
         let hit: Vec<_> = self.groups.iter().filter(|(_, group)| hit(group)).map(|(id, _)| *id).collect();
         for id in hit {
             if let Some(group) = self.groups.get_mut(&id)
-                && let State::Placed(nodes) | State::Reserving { nodes, .. } = std::mem::replace(&mut group.state, State::Waiting)
+                && let State::Placed(nodes) | State::Reserving { nodes, .. } =
+                    std::mem::replace(&mut group.state, State::Waiting)
             {
                 let nodes: Vec<NodeId> = nodes.into_iter().filter(|n| *n != node).collect();
                 self.release_at(id, &nodes);
@@ -137,9 +154,16 @@ impl Cluster {
         }
     }
 
-    pub(super) fn node_of_bundle(&self, id: PlacementGroupId, bundle: Option<u32>) -> Result<Option<NodeId>, Failure> {
+    pub(super) fn node_of_bundle(
+        &self,
+        id: PlacementGroupId,
+        bundle: Option<u32>,
+    ) -> Result<Option<NodeId>, Failure> {
         let Some(group) = self.groups.get(&id) else {
-            return Err(Failure::new(Code::PlacementGroupRemoved, format!("The placement group {id} was removed, or never existed.")));
+            return Err(Failure::new(
+                Code::PlacementGroupRemoved,
+                format!("The placement group {id} was removed, or never existed."),
+            ));
         };
         match &group.state {
             State::Placed(nodes) => Ok(nodes.get(bundle.unwrap_or(0) as usize).copied()),

@@ -52,7 +52,9 @@ impl Cluster {
 
     pub(super) fn find_the_silent(&mut self) {
         let patience = self.heartbeat * MISSED_MAX;
-        let silent = |(node, member): (&NodeId, &Member)| (*node != self.me && self.now.since(member.heard) >= patience).then_some(*node);
+        let silent = |(node, member): (&NodeId, &Member)| {
+            (*node != self.me && self.now.since(member.heard) >= patience).then_some(*node)
+        };
         let silent: Vec<NodeId> = self.members.iter().filter_map(silent).collect();
         for node in silent {
             self.node_lost(self.now, node);
@@ -69,7 +71,11 @@ impl Cluster {
     }
 
     pub(super) fn view(&self) -> Vec<NodeView> {
-        let view = |(node, m): (&NodeId, &Member)| NodeView { node: *node, total: m.total.clone(), available: m.available.clone() };
+        let view = |(node, m): (&NodeId, &Member)| NodeView {
+            node: *node,
+            total: m.total.clone(),
+            available: m.available.clone(),
+        };
         self.members.iter().map(view).collect()
     }
 

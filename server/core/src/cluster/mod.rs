@@ -65,11 +65,19 @@ impl Cluster {
             M::ActorNotStarted { actor, life, failure } => self.not_started(actor, life, failure),
             M::ActorLost { actor, life, failure } => self.lost(actor, life, failure),
             M::ActorEnded { actor, life, failure } => self.ended(actor, life, failure),
-            M::KillActor { actor, restart, graceful, failure } => self.kill(from, actor, restart, graceful, failure),
+            M::KillActor { actor, restart, graceful, failure } => {
+                self.kill(from, actor, restart, graceful, failure)
+            }
             M::SubscribeActor { actor } => self.subscribe(from, actor),
-            M::GetActor { name, namespace, session, number } => self.get_actor(from, name, namespace, session, number),
-            M::ListActors { namespace, session, number } => self.list_actors(from, namespace, session, number),
-            M::CreateGroup { group, bundles, strategy, job } => self.create_group(from, group, bundles, strategy, job),
+            M::GetActor { name, namespace, session, number } => {
+                self.get_actor(from, name, namespace, session, number)
+            }
+            M::ListActors { namespace, session, number } => {
+                self.list_actors(from, namespace, session, number)
+            }
+            M::CreateGroup { group, bundles, strategy, job } => {
+                self.create_group(from, group, bundles, strategy, job)
+            }
             M::RemoveGroup { group } => self.remove_group(group),
             M::BundleReserved { group, bundle, ok } => self.bundle_reserved(from, group, bundle, ok),
             M::JobEnded { job } => {

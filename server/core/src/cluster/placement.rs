@@ -46,7 +46,8 @@ fn greedy(nodes: &[NodeView], bundles: &[Resources], prefer: Prefer) -> Option<V
     let mut used = vec![0_u32; nodes.len()];
     let mut chosen: Vec<Option<NodeId>> = vec![None; bundles.len()];
     for i in by_size(bundles) {
-        let fitting = (0..nodes.len()).filter(|n| free[*n].fits(&bundles[i]) && (prefer != Prefer::OnlyUnused || used[*n] == 0));
+        let fitting = (0..nodes.len())
+            .filter(|n| free[*n].fits(&bundles[i]) && (prefer != Prefer::OnlyUnused || used[*n] == 0));
         let n = match prefer {
             Prefer::Used => fitting.max_by_key(|n| (used[*n], Reverse(*n))),
             Prefer::Unused | Prefer::OnlyUnused => fitting.min_by_key(|n| (used[*n], *n)),
@@ -65,7 +66,13 @@ fn strict_pack(nodes: &[NodeView], bundles: &[Resources]) -> Option<Vec<NodeId>>
 }
 
 fn by_size(bundles: &[Resources]) -> Vec<usize> {
-    let size = |r: &Resources| (r.get(Resources::GPU), r.get(Resources::CPU), r.iter().map(|(_, amount)| u128::from(amount)).sum::<u128>());
+    let size = |r: &Resources| {
+        (
+            r.get(Resources::GPU),
+            r.get(Resources::CPU),
+            r.iter().map(|(_, amount)| u128::from(amount)).sum::<u128>(),
+        )
+    };
     let mut order: Vec<usize> = (0..bundles.len()).collect();
     order.sort_by_key(|i| Reverse(size(&bundles[*i])));
     order
@@ -88,7 +95,9 @@ mod tests {
     #[test]
     fn strict_spread_never_puts_two_bundles_on_one_node() {
         let one = Resources::cpus(1);
-        let placed = group(&nodes(&[4, 4, 4]), &[one.clone(), one.clone(), one.clone()], Strategy::StrictSpread).unwrap();
+        let placed =
+            group(&nodes(&[4, 4, 4]), &[one.clone(), one.clone(), one.clone()], Strategy::StrictSpread)
+                .unwrap();
         let mut distinct = placed.clone();
         distinct.sort();
         distinct.dedup();
@@ -101,7 +110,10 @@ mod tests {
         let bundles = [Resources::cpus(3), Resources::cpus(2)];
         assert_eq!(group(&nodes(&[4, 4]), &bundles, Strategy::StrictPack), None);
         assert!(group(&nodes(&[4, 4]), &bundles, Strategy::Pack).is_some());
-        assert_eq!(group(&nodes(&[4, 5]), &bundles, Strategy::StrictPack), Some(vec![NodeId(Id([1; 16])); 2]));
+        assert_eq!(
+            group(&nodes(&[4, 5]), &bundles, Strategy::StrictPack),
+            Some(vec![NodeId(Id([1; 16])); 2])
+        );
     }
 
     #[test]

@@ -86,7 +86,10 @@ impl Node {
             return Err(invalid("A placement group needs 1 to 1000 bundles, and each asks for something."));
         }
         if self.groups.contains_key(&group) || group.0.index() != 0 {
-            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The placement group {group} exists already."))));
+            return Err(Box::new(Failure::new(
+                Code::DuplicateId,
+                format!("The placement group {group} exists already."),
+            )));
         }
         let job = self.job_of(session).unwrap_or_default();
         self.groups.insert(group, Group::default());
@@ -126,7 +129,11 @@ impl Node {
         for task in waiting {
             self.end_task(task, &failure, true);
         }
-        if self.objects.get(&group.ready()).is_some_and(|object| object.owner == self.me && object.is_pending()) {
+        if self
+            .objects
+            .get(&group.ready())
+            .is_some_and(|object| object.owner == self.me && object.is_pending())
+        {
             self.object_ready(group.ready(), Outcome::Failure(Arc::new(failure)));
         }
     }
@@ -134,14 +141,20 @@ impl Node {
     /// Ends what runs in the group here and gives its resources back, all at once.
     pub(crate) fn release_group(&mut self, group: PlacementGroupId) {
         let failure = group_gone(group);
-        for task in self.runs.sorted_keys(|_, run| run.spec.declaration.placement.is_some_and(|(g, _)| g == group)) {
+        for task in
+            self.runs.sorted_keys(|_, run| run.spec.declaration.placement.is_some_and(|(g, _)| g == group))
+        {
             if self.runs.get(&task).is_some_and(|run| run.worker.is_none()) {
                 self.unqueue(task);
                 self.run_failed(task, failure.clone());
             }
         }
-        let workers: Vec<_> =
-            self.workers.iter().filter(|(_, w)| w.bundle.is_some_and(|(g, _)| g == group)).map(|(id, _)| *id).collect();
+        let workers: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|(_, w)| w.bundle.is_some_and(|(g, _)| g == group))
+            .map(|(id, _)| *id)
+            .collect();
         for worker in workers {
             self.end_worker_for(worker, failure.clone());
         }
@@ -153,7 +166,6 @@ impl Node {
         }
         self.schedule_due = true;
     }
-
 }
 
 fn group_gone(group: PlacementGroupId) -> Failure {

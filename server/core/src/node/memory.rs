@@ -16,8 +16,16 @@ impl Node {
         let rank = |id: &WorkerId, rss: u64| {
             let worker = self.workers.get(id)?;
             let task = worker.running.front();
-            let again = task.and_then(|task| self.tasks.get(task)).is_none_or(|task| task.retries != Retries::Limited(0));
-            Some((worker.is_busy(), !again, std::cmp::Reverse(worker.head_since), std::cmp::Reverse(rss), *id))
+            let again = task
+                .and_then(|task| self.tasks.get(task))
+                .is_none_or(|task| task.retries != Retries::Limited(0));
+            Some((
+                worker.is_busy(),
+                !again,
+                std::cmp::Reverse(worker.head_since),
+                std::cmp::Reverse(rss),
+                *id,
+            ))
         };
         let victim = workers.iter().filter_map(|(id, rss)| rank(id, *rss).map(|rank| (rank, *rss))).min();
         let Some(((.., id), rss)) = victim else { return };

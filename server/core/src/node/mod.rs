@@ -14,7 +14,10 @@ pub(crate) mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Time, WorkerId};
+use thornback_types::{
+    ActorId, Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Time,
+    WorkerId,
+};
 
 use crate::actor::{Called, Hosted};
 use crate::config::Config;

@@ -8,8 +8,8 @@ use crate::effect::Pool;
 use crate::message::PeerMessage;
 use crate::message::PeerMessage as M;
 use crate::message::RunOutcome;
-use crate::node::timer::Timer;
 use crate::node::Node;
+use crate::node::timer::Timer;
 use crate::task::{RunState, TaskState};
 
 impl Node {
@@ -40,7 +40,9 @@ impl Node {
             }
             M::NodeDead { node } => self.peer_lost(node),
             M::HostActor { actor, life } => self.host_actor(actor, life),
-            M::StopActor { actor, life, graceful, failure } => self.stop_actor(actor, life, graceful, failure),
+            M::StopActor { actor, life, graceful, failure } => {
+                self.stop_actor(actor, life, graceful, failure)
+            }
             M::ActorState { actor, state } => self.actor_state(actor, state),
             M::Answer { session, number, reply } => self.answer(session, number, reply),
             M::ReserveBundle { group, bundle, resources } => self.reserve_bundle(group, bundle, resources),
@@ -111,7 +113,8 @@ impl Node {
                 Some(_) => {
                     self.unqueue(id);
                     self.unmail(id);
-                    let refs: Vec<_> = self.runs.get(&id).map(|run| run.spec.refs().collect()).unwrap_or_default();
+                    let refs: Vec<_> =
+                        self.runs.get(&id).map(|run| run.spec.refs().collect()).unwrap_or_default();
                     self.discard_run(id);
                     for object in refs {
                         self.release(object, 1);
@@ -121,7 +124,8 @@ impl Node {
             }
         }
         self.copies_lost_with(node);
-        let failure = Arc::new(Failure::new(Code::NodeDied, format!("The node {node} is gone, which ran this.")));
+        let failure =
+            Arc::new(Failure::new(Code::NodeDied, format!("The node {node} is gone, which ran this.")));
         let remote: Vec<TaskId> = self.tasks.sorted_keys(|_, task| task.state == TaskState::Remote(node));
         for id in remote {
             let attempt = self.tasks.get(&id).map_or(0, |task| task.attempt);
@@ -136,7 +140,11 @@ impl Node {
         if let Some(same) = self.pools.by_number.get(&pool.number).filter(|p| Arc::ptr_eq(&p.pool, pool)) {
             return same.pool.number;
         }
-        let known = self.pools.by_number.iter().find(|(_, p)| !p.retired && p.pool.spec == pool.spec && p.job.is_none_or(|j| j == job));
+        let known = self
+            .pools
+            .by_number
+            .iter()
+            .find(|(_, p)| !p.retired && p.pool.spec == pool.spec && p.job.is_none_or(|j| j == job));
         match known.map(|(number, _)| *number) {
             Some(number) => number,
             None => self.add_pool(Some(job), pool.spec.clone()),

@@ -56,7 +56,11 @@ impl Node {
             return Err(invalid("A pool needs a name and a command that starts its workers."));
         }
         let job = self.sessions.get(&session).map(|s| s.job).filter(|_| session != SessionId(0));
-        let known = self.pools.by_number.iter().find(|(_, p)| p.job == job && !p.retired && p.pool.spec.name == spec.name);
+        let known = self
+            .pools
+            .by_number
+            .iter()
+            .find(|(_, p)| p.job == job && !p.retired && p.pool.spec.name == spec.name);
         let number = match known {
             Some((number, pool)) if pool.pool.spec == spec => *number,
             known => {
@@ -83,16 +87,32 @@ impl Node {
         self.pools.next += 1;
         let number = self.pools.next;
         let pool = Arc::new(Pool { number, spec });
-        let state = PoolState { pool, job, functions: BTreeMap::new(), announced: false, start_failures: 0, retired: false, idle: Vec::new() };
+        let state = PoolState {
+            pool,
+            job,
+            functions: BTreeMap::new(),
+            announced: false,
+            start_failures: 0,
+            retired: false,
+            idle: Vec::new(),
+        };
         self.pools.by_number.insert(number, state);
         number
     }
 
     /// The pool that a worker which dialled in by itself belongs to.
     pub(crate) fn pool_of_visitor(&mut self, name: &str, language: &str) -> u32 {
-        let known = self.pools.by_number.iter().find(|(_, p)| p.job.is_none() && p.pool.spec.name == name).map(|(number, _)| *number);
+        let known = self
+            .pools
+            .by_number
+            .iter()
+            .find(|(_, p)| p.job.is_none() && p.pool.spec.name == name)
+            .map(|(number, _)| *number);
         known.unwrap_or_else(|| {
-            self.add_pool(None, PoolSpec { name: name.into(), language: language.into(), ..PoolSpec::default() })
+            self.add_pool(
+                None,
+                PoolSpec { name: name.into(), language: language.into(), ..PoolSpec::default() },
+            )
         })
     }
 
@@ -107,11 +127,19 @@ impl Node {
     /// Decides where a declaration's calls run.
     pub(crate) fn find_pool(&self, job: JobId, default: Option<u32>, declaration: &Declaration) -> Found {
         let named = declaration.pool.as_deref();
-        let mine = |p: &PoolState| !p.retired && p.job.is_none_or(|j| j == job) && named.is_none_or(|name| p.pool.spec.name == name);
+        let mine = |p: &PoolState| {
+            !p.retired && p.job.is_none_or(|j| j == job) && named.is_none_or(|name| p.pool.spec.name == name)
+        };
         if declaration.code.is_some() {
             return match (named, default) {
                 (None, Some(pool)) => Found::Pool(pool),
-                _ => match self.pools.by_number.iter().filter(|(_, p)| mine(p)).max_by_key(|(_, p)| p.job.is_some()) {
+                _ => match self
+                    .pools
+                    .by_number
+                    .iter()
+                    .filter(|(_, p)| mine(p))
+                    .max_by_key(|(_, p)| p.job.is_some())
+                {
                     Some((number, _)) if named.is_some() => Found::Pool(*number),
                     _ => Found::Nowhere(self.not_served(job, declaration)),
                 },
@@ -120,11 +148,15 @@ impl Node {
         let mut undecided = false;
         // The job's own pools go before those that all share.
         for own in [true, false] {
-            for (number, pool) in self.pools.by_number.iter().filter(|(_, p)| mine(p) && p.job.is_some() == own) {
+            for (number, pool) in
+                self.pools.by_number.iter().filter(|(_, p)| mine(p) && p.job.is_some() == own)
+            {
                 if pool.serves(&declaration.function) {
                     return Found::Pool(*number);
                 }
-                undecided |= !pool.announced && !pool.pool.spec.command.is_empty() && pool.start_failures < START_FAILURES_MAX;
+                undecided |= !pool.announced
+                    && !pool.pool.spec.command.is_empty()
+                    && pool.start_failures < START_FAILURES_MAX;
             }
         }
         if undecided { Found::Undecided } else { Found::Nowhere(self.not_served(job, declaration)) }
@@ -140,12 +172,24 @@ impl Node {
                 let mut names: Vec<&str> = p.functions.keys().map(String::as_str).collect();
                 names.extend(p.pool.spec.functions.iter().map(String::as_str));
                 names.truncate(20);
-                format!("{} ({})", p.pool.spec.name, if names.is_empty() { "no functions by name".into() } else { names.join(", ") })
+                format!(
+                    "{} ({})",
+                    p.pool.spec.name,
+                    if names.is_empty() { "no functions by name".into() } else { names.join(", ") }
+                )
             })
             .collect();
-        let place = declaration.pool.as_deref().map_or("No pool".into(), |pool| format!("No pool named {pool:?}"));
-        let known = if pools.is_empty() { "there are no pools: declare one".into() } else { format!("the pools are {}", pools.join("; ")) };
-        Box::new(Failure::new(Code::FunctionNotFound, format!("{place} serves the function {:?}; {known}.", declaration.function)))
+        let place =
+            declaration.pool.as_deref().map_or("No pool".into(), |pool| format!("No pool named {pool:?}"));
+        let known = if pools.is_empty() {
+            "there are no pools: declare one".into()
+        } else {
+            format!("the pools are {}", pools.join("; "))
+        };
+        Box::new(Failure::new(
+            Code::FunctionNotFound,
+            format!("{place} serves the function {:?}; {known}.", declaration.function),
+        ))
     }
 
     /// Tasks wait for a pool to say what it serves: see that one of its workers comes up.
@@ -154,7 +198,12 @@ impl Node {
             .pools
             .by_number
             .iter()
-            .filter(|(_, p)| !p.announced && !p.retired && p.job.is_none_or(|j| j == job) && !p.pool.spec.command.is_empty())
+            .filter(|(_, p)| {
+                !p.announced
+                    && !p.retired
+                    && p.job.is_none_or(|j| j == job)
+                    && !p.pool.spec.command.is_empty()
+            })
             .map(|(number, _)| *number)
             .collect();
         for pool in silent {
@@ -177,7 +226,10 @@ impl Node {
         let hopeless = state.start_failures >= START_FAILURES_MAX;
         let failure = Failure::new(
             Code::WorkerStartFailed,
-            format!("A worker of pool {:?} did not start: {reason}. Check its command: {:?}.", state.pool.spec.name, state.pool.spec.command),
+            format!(
+                "A worker of pool {:?} did not start: {reason}. Check its command: {:?}.",
+                state.pool.spec.name, state.pool.spec.command
+            ),
         );
         let job = state.job;
         if state.start_failures == 1 {
@@ -200,8 +252,12 @@ impl Node {
 
     /// Tells the drivers of a job, or of all.
     pub(crate) fn notice(&mut self, job: Option<JobId>, failure: &Failure) {
-        let drivers: Vec<SessionId> =
-            self.jobs.iter().filter(|(id, _)| job.is_none_or(|j| j == **id)).filter_map(|(_, job)| job.driver).collect();
+        let drivers: Vec<SessionId> = self
+            .jobs
+            .iter()
+            .filter(|(id, _)| job.is_none_or(|j| j == **id))
+            .filter_map(|(_, job)| job.driver)
+            .collect();
         for driver in drivers {
             self.send(driver, Message::Notice(Box::new(failure.clone())));
         }
@@ -211,7 +267,12 @@ impl Node {
     pub(crate) fn retire_pool(&mut self, number: u32) {
         let Some(state) = self.pools.by_number.get_mut(&number) else { return };
         state.retired = true;
-        let idle: Vec<_> = self.workers.iter().filter(|(_, w)| w.pool == number && !w.is_busy()).map(|(id, _)| *id).collect();
+        let idle: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|(_, w)| w.pool == number && !w.is_busy())
+            .map(|(id, _)| *id)
+            .collect();
         for worker in idle {
             self.stop_worker(worker, crate::effect::Stop::Gently);
         }

@@ -90,7 +90,15 @@ impl Node {
         self.next_class += 1;
         self.class_ids.insert(key.clone(), id);
         let infeasible = key.bundle.is_none() && !self.config.resources.fits(&key.demand);
-        let class = Class { key, queue: VecDeque::new(), leased: Vec::new(), mean: None, staging: 0, infeasible, noticed: false };
+        let class = Class {
+            key,
+            queue: VecDeque::new(),
+            leased: Vec::new(),
+            mean: None,
+            staging: 0,
+            infeasible,
+            noticed: false,
+        };
         self.classes.insert(id, class);
         id
     }
@@ -100,8 +108,12 @@ impl Node {
         if self.classes.len() < 1024 {
             return;
         }
-        let in_use: std::collections::BTreeSet<ClassId> =
-            self.runs.sorted_keys(|_, _| true).iter().filter_map(|task| self.runs.get(task).map(|run| run.class)).collect();
+        let in_use: std::collections::BTreeSet<ClassId> = self
+            .runs
+            .sorted_keys(|_, _| true)
+            .iter()
+            .filter_map(|task| self.runs.get(task).map(|run| run.class))
+            .collect();
         self.classes.retain(|id, class| in_use.contains(id) || !class.leased.is_empty());
         self.class_ids.retain(|_, id| self.classes.contains_key(id));
     }
@@ -177,11 +189,16 @@ impl Node {
         let mut best: Option<(usize, WorkerId)> = None;
         if !dedicated {
             for worker in &class.leased {
-                let Some(w) = self.workers.get(worker).filter(|w| w.blocked == 0 && w.ended_for.is_none()) else { continue };
+                let Some(w) = self.workers.get(worker).filter(|w| w.blocked == 0 && w.ended_for.is_none())
+                else {
+                    continue;
+                };
                 if w.running.is_empty() {
                     return Some(*worker);
                 }
-                if best.is_none_or(|(least, _)| w.running.len() < least) {
+                // What is sent behind a task that takes long would only be recalled.
+                let moves = self.now.since(w.head_since) < OVERTAKE_AFTER;
+                if moves && best.is_none_or(|(least, _)| w.running.len() < least) {
                     best = Some((w.running.len(), *worker));
                 }
             }
@@ -235,7 +252,8 @@ impl Node {
             counted += 1;
         }
         let have = self.resources_at(bundle);
-        let fit = key.demand.iter().map(|(name, amount)| have.get(name) / amount.max(1)).min().unwrap_or(u64::MAX);
+        let fit =
+            key.demand.iter().map(|(name, amount)| have.get(name) / amount.max(1)).min().unwrap_or(u64::MAX);
         let fit = usize::try_from(fit).unwrap_or(usize::MAX);
         let room = self.config.workers_per_pool.saturating_sub(counted);
         let wanted = queued.min(fit).saturating_sub(starting).min(room);
@@ -295,7 +313,9 @@ impl Node {
         let now = self.now;
         let Some(worker) = self.workers.get_mut(&id) else { return };
         worker.overtake_armed = false;
-        let (WorkerState::Leased { class, .. }, true) = (worker.state, worker.running.len() > 1) else { return };
+        let (WorkerState::Leased { class, .. }, true) = (worker.state, worker.running.len() > 1) else {
+            return;
+        };
         let since = worker.head_since;
         if now.since(since) < OVERTAKE_AFTER {
             self.arm_overtake(id);
@@ -332,7 +352,9 @@ impl Node {
     /// A task waits for objects: its processors may be lent, and what waits behind it must not.
     pub(crate) fn blocked(&mut self, session: SessionId, task: TaskId) -> Taken {
         let (id, _) = self.worker_of(session)?;
-        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task)) else { return Ok(()) };
+        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task)) else {
+            return Ok(());
+        };
         worker.blocked += 1;
         if worker.blocked > 1 {
             return Ok(());
@@ -355,7 +377,10 @@ impl Node {
     /// It goes on at once, even if its processors are lent: the others finish soon, and to wait could be to wait for ever.
     pub(crate) fn unblocked(&mut self, session: SessionId, task: TaskId) -> Taken {
         let (id, _) = self.worker_of(session)?;
-        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task) && w.blocked > 0) else { return Ok(()) };
+        let Some(worker) = self.workers.get_mut(&id).filter(|w| w.running.contains(&task) && w.blocked > 0)
+        else {
+            return Ok(());
+        };
         worker.blocked -= 1;
         if worker.blocked == 0
             && let Some(lent) = worker.lent.take()
@@ -395,8 +420,12 @@ impl Node {
 
     /// Fails what waits for a pool that does not start.
     pub(crate) fn fail_queued_of_pool(&mut self, pool: u32, failure: &Failure) {
-        let queued: Vec<TaskId> =
-            self.classes.values().filter(|class| class.key.pool == pool).flat_map(|class| class.queue.iter().copied()).collect();
+        let queued: Vec<TaskId> = self
+            .classes
+            .values()
+            .filter(|class| class.key.pool == pool)
+            .flat_map(|class| class.queue.iter().copied())
+            .collect();
         for task in queued {
             self.unqueue(task);
             self.run_failed(task, failure.clone());
@@ -418,4 +447,3 @@ pub(crate) enum ArgsNear {
     /// They were asked for; the task comes back to its queue with them.
     Coming,
 }
-

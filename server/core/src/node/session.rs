@@ -42,7 +42,13 @@ impl Node {
             Peer::Driver { namespace, want_logs, shared_memory, .. } => {
                 let job = self.job_id(session);
                 let namespace = if namespace.is_empty() { job.to_string() } else { namespace };
-                let entry = Job { namespace: namespace.into(), driver: Some(session), want_logs, code: BTreeSet::new(), arena: None };
+                let entry = Job {
+                    namespace: namespace.into(),
+                    driver: Some(session),
+                    want_logs,
+                    code: BTreeSet::new(),
+                    arena: None,
+                };
                 self.jobs.insert(job, entry);
                 (job, None, shared_memory)
             }
@@ -120,11 +126,14 @@ impl Node {
         job.driver = None;
         let code = std::mem::take(&mut job.code);
         let failure = Failure::new(Code::Cancelled, "The driver that submitted this is gone.");
-        for task in self.tasks.sorted_keys(|_, task| task.spec.job == id && !task.is_finished() && !task.spec.is_of_detached_actor) {
+        for task in self.tasks.sorted_keys(|_, task| {
+            task.spec.job == id && !task.is_finished() && !task.spec.is_of_detached_actor
+        }) {
             self.end_task(task, &failure, true);
         }
         self.mail_head(PeerMessage::JobEnded { job: id });
-        let pools: Vec<u32> = self.pools.by_number.iter().filter(|(_, p)| p.job == Some(id)).map(|(n, _)| *n).collect();
+        let pools: Vec<u32> =
+            self.pools.by_number.iter().filter(|(_, p)| p.job == Some(id)).map(|(n, _)| *n).collect();
         for pool in pools {
             self.retire_pool(pool);
         }
@@ -144,9 +153,15 @@ impl Node {
 
     pub(crate) fn take_op(&mut self, session: SessionId, op: Op) -> Taken {
         match op {
-            Op::Submit { task, declaration, args, parent } => self.submit(session, task, declaration, args, parent),
-            Op::Call { task, actor, declaration, args, parent } => self.call(session, task, actor, declaration, args, parent),
-            Op::Done { task, attempt, outcome, yielded } => self.done(session, task, attempt, outcome, yielded),
+            Op::Submit { task, declaration, args, parent } => {
+                self.submit(session, task, declaration, args, parent)
+            }
+            Op::Call { task, actor, declaration, args, parent } => {
+                self.call(session, task, actor, declaration, args, parent)
+            }
+            Op::Done { task, attempt, outcome, yielded } => {
+                self.done(session, task, attempt, outcome, yielded)
+            }
             Op::Refs { retain, drop } => {
                 for object in retain {
                     self.session_hold(session, object);
@@ -232,7 +247,9 @@ impl Node {
         if session.declarations.len() >= DECLARATIONS_MAX && !session.declarations.contains_key(&number) {
             return Err(Box::new(Failure::new(
                 Code::LimitExceeded,
-                format!("A session may hold {DECLARATIONS_MAX} declarations at once; declare a number again to reuse it."),
+                format!(
+                    "A session may hold {DECLARATIONS_MAX} declarations at once; declare a number again to reuse it."
+                ),
             )));
         }
         let job = session.job;
@@ -250,7 +267,9 @@ impl Node {
 
     pub(crate) fn declared(&self, session: SessionId, number: u32) -> Result<Declared, Box<Failure>> {
         let declared = self.sessions.get(&session).and_then(|s| s.declarations.get(&number));
-        declared.cloned().ok_or_else(|| invalid(format!("Declaration {number} was never made in this session.")))
+        declared
+            .cloned()
+            .ok_or_else(|| invalid(format!("Declaration {number} was never made in this session.")))
     }
 
     /// The job that an operation of a session works for: a worker of a shared pool works for that of its task.
@@ -269,7 +288,10 @@ impl Node {
         let worker = self.sessions.get(&session).and_then(|s| s.worker);
         let found = worker.and_then(|id| self.workers.get(&id).map(|w| (id, w.pool)));
         found.ok_or_else(|| {
-            Box::new(Failure::new(Code::PermissionDenied, "Only a worker may send this operation; this session said hello as a driver."))
+            Box::new(Failure::new(
+                Code::PermissionDenied,
+                "Only a worker may send this operation; this session said hello as a driver.",
+            ))
         })
     }
 }

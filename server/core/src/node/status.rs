@@ -64,7 +64,8 @@ impl Node {
             spilled_bytes: self.store.spilled_bytes,
             sessions: self.sessions.len(),
             workers: self.workers.iter().map(|(id, worker)| self.worker_status(id.0, worker)).collect(),
-            tasks_queued: (self.tasks.sum(|task| u64::from(!task.is_finished())) as usize).saturating_sub(running),
+            tasks_queued: (self.tasks.sum(|task| u64::from(!task.is_finished())) as usize)
+                .saturating_sub(running),
             tasks_running: running,
             tasks_finished: self.tasks_finished,
             actors: self.hosted.len(),
@@ -77,7 +78,12 @@ impl Node {
         WorkerStatus {
             worker: id,
             pid: worker.pid,
-            pool: self.pools.by_number.get(&worker.pool).map(|p| p.pool.spec.name.clone()).unwrap_or_default(),
+            pool: self
+                .pools
+                .by_number
+                .get(&worker.pool)
+                .map(|p| p.pool.spec.name.clone())
+                .unwrap_or_default(),
             state: match worker.state {
                 WorkerState::Starting => "starting",
                 WorkerState::Idle { .. } => "idle",
@@ -193,7 +199,11 @@ impl Node {
         }
         for (id, class) in &self.classes {
             if class.queue.is_empty() == self.waiting.contains(id) {
-                wrong.push(format!("class {id:?} has {} queued and is {}listed", class.queue.len(), if class.queue.is_empty() { "" } else { "not " }));
+                wrong.push(format!(
+                    "class {id:?} has {} queued and is {}listed",
+                    class.queue.len(),
+                    if class.queue.is_empty() { "" } else { "not " }
+                ));
             }
             for task in &class.queue {
                 if self.runs.get(task).is_none_or(|run| run.state != RunState::Queued) {
@@ -212,5 +222,4 @@ impl Node {
         wrong.extend(self.check_objects());
         wrong
     }
-
 }

@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thornback_types::{ActorId, Code, Failure, JobId, NodeId, PlacementGroupId, Resources, SessionId, TaskId, Time, WorkerId};
+use thornback_types::{
+    ActorId, Code, Failure, JobId, NodeId, PlacementGroupId, Resources, SessionId, TaskId, Time, WorkerId,
+};
 
 use crate::effect::{Effect, Message, Stop};
 use crate::input::{ExitStatus, Printed};
@@ -67,7 +69,9 @@ impl Worker {
 
 impl Node {
     pub(crate) fn start_worker(&mut self, pool: u32) {
-        let Some(state) = self.pools.by_number.get(&pool).filter(|p| !p.pool.spec.command.is_empty()) else { return };
+        let Some(state) = self.pools.by_number.get(&pool).filter(|p| !p.pool.spec.command.is_empty()) else {
+            return;
+        };
         let spec = Arc::clone(&state.pool);
         let job = state.job.unwrap_or_default();
         let id = self.add_worker(pool, job, 0, false);
@@ -133,7 +137,8 @@ impl Node {
         formats: Vec<String>,
         pid: u32,
     ) -> WorkerId {
-        let launched = launch.filter(|id| self.workers.get(id).is_some_and(|w| w.state == WorkerState::Starting));
+        let launched =
+            launch.filter(|id| self.workers.get(id).is_some_and(|w| w.state == WorkerState::Starting));
         let id = launched.unwrap_or_else(|| {
             let pool = self.pool_of_visitor(pool, language);
             self.add_worker(pool, JobId::default(), pid, true)
@@ -188,7 +193,13 @@ impl Node {
         }
         let pool = worker.pool;
         let keep = self.pools.by_number.get(&pool).map_or(0, |p| p.pool.spec.prestart as usize);
-        if self.workers.values().filter(|w| w.pool == pool && !matches!(w.state, WorkerState::Actor(_))).count() > keep {
+        if self
+            .workers
+            .values()
+            .filter(|w| w.pool == pool && !matches!(w.state, WorkerState::Actor(_)))
+            .count()
+            > keep
+        {
             self.stop_worker(id, Stop::Gently);
         }
     }
@@ -228,7 +239,9 @@ impl Node {
 
     pub(crate) fn worker_exited(&mut self, id: WorkerId, status: ExitStatus) {
         match self.workers.get(&id).map(|w| (w.state, w.session)) {
-            Some((WorkerState::Starting, _)) => self.worker_start_failed(id, &format!("the process ended {}", say(status))),
+            Some((WorkerState::Starting, _)) => {
+                self.worker_start_failed(id, &format!("the process ended {}", say(status)))
+            }
             Some((_, session)) => {
                 self.bury(id, status);
                 if let Some(session) = session {
@@ -254,7 +267,12 @@ impl Node {
             class.leased.retain(|w| *w != id);
         }
         let failure = worker.ended_for.take().map_or_else(
-            || Failure::new(Code::WorkerDied, format!("The worker process {} ended {} while it ran this.", worker.pid, say(status))),
+            || {
+                Failure::new(
+                    Code::WorkerDied,
+                    format!("The worker process {} ended {} while it ran this.", worker.pid, say(status)),
+                )
+            },
             |failure| *failure,
         );
         let actor = match worker.state {
@@ -265,7 +283,10 @@ impl Node {
         for (i, task) in worker.running.drain(..).enumerate() {
             // An actor may have run any of them at once; another worker runs them in order, and only the first can have done harm.
             let lost = i == 0 || actor.is_some();
-            self.run_lost(task, if lost { RunOutcome::Lost(Arc::clone(&failure)) } else { RunOutcome::NotRun });
+            self.run_lost(
+                task,
+                if lost { RunOutcome::Lost(Arc::clone(&failure)) } else { RunOutcome::NotRun },
+            );
         }
         if let Some(actor) = actor {
             self.actor_worker_gone(actor, id, &failure);
@@ -289,7 +310,9 @@ impl Node {
         let running = worker.running.front().and_then(|task| self.runs.get(task));
         let job = running.map_or(worker.job, |run| run.spec.job);
         let label = match worker.state {
-            WorkerState::Actor(actor) => self.hosted.get(&actor).map(|h| h.spec.creation.declaration.name.clone()),
+            WorkerState::Actor(actor) => {
+                self.hosted.get(&actor).map(|h| h.spec.creation.declaration.name.clone())
+            }
             _ => running.map(|run| run.spec.declaration.name.clone()),
         };
         let source = match label {
@@ -305,7 +328,8 @@ impl Node {
     /// The number under which a worker knows a declaration, telling it first if it does not.
     pub(crate) fn declare_to(&mut self, id: WorkerId, task: TaskId) -> u32 {
         let Some(run) = self.runs.get(&task) else { return 0 };
-        let (key, declaration) = ((run.spec.owner, run.spec.declaration_key), Arc::clone(&run.spec.declaration));
+        let (key, declaration) =
+            ((run.spec.owner, run.spec.declaration_key), Arc::clone(&run.spec.declaration));
         let Some(worker) = self.workers.get_mut(&id) else { return 0 };
         if let Some(number) = worker.declared.get(&key) {
             return *number;

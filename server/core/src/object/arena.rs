@@ -21,7 +21,8 @@ impl Arena {
     /// The offset of a free range, which is then taken.
     pub(crate) fn take(&mut self, size: u64) -> Option<u64> {
         let size = padded(size);
-        let (offset, have) = self.free.iter().find(|(_, have)| **have >= size).map(|(offset, have)| (*offset, *have))?;
+        let (offset, have) =
+            self.free.iter().find(|(_, have)| **have >= size).map(|(offset, have)| (*offset, *have))?;
         self.free.remove(&offset);
         if have > size {
             self.free.insert(offset + size, have - size);

@@ -57,7 +57,9 @@ impl Node {
 
     /// The other node has them, or does not want them any more.
     pub(crate) fn pull_over(&mut self, object: ObjectId, node: NodeId) {
-        let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else { return };
+        let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else {
+            return;
+        };
         let Some(at) = rare.pullers.iter().position(|puller| *puller == node) else { return };
         rare.pullers.swap_remove(at);
         self.unpin_many(object, 1);
@@ -97,7 +99,9 @@ impl Node {
     }
 
     pub(super) fn copy_into(&mut self, object: ObjectId, location: Location) {
-        let Some(&(from, Some(remote))) = self.pulling.get(&object) else { return self.free_location(location) };
+        let Some(&(from, Some(remote))) = self.pulling.get(&object) else {
+            return self.free_location(location);
+        };
         let Some(record) = self.objects.get_mut(&object) else {
             self.pulling.remove(&object);
             self.mail(from, PeerMessage::Pulled { object });
@@ -202,7 +206,10 @@ impl Node {
     pub(crate) fn copy_gone(&mut self, object: ObjectId, at: NodeId, asker: NodeId) {
         let Some(record) = self.objects.get_mut(&object) else { return self.watched_by(object, asker) };
         record.rare().elsewhere.retain(|node| *node != at);
-        if matches!(record.state, ObjectState::Stored(_)) && !record.is_here() && record.elsewhere().is_empty() {
+        if matches!(record.state, ObjectState::Stored(_))
+            && !record.is_here()
+            && record.elsewhere().is_empty()
+        {
             self.copy_lost(object, "no node has it any more");
         }
         self.watched_by(object, asker);
@@ -211,7 +218,11 @@ impl Node {
     /// A node is gone, and all bytes on it.
     pub(crate) fn copies_lost_with(&mut self, node: NodeId) {
         let on_it = self.objects.sorted_keys(|_, record| {
-            record.rare.as_ref().is_some_and(|rare| rare.elsewhere.contains(&node) || rare.borrowers.contains_key(&node) || rare.pullers.contains(&node))
+            record.rare.as_ref().is_some_and(|rare| {
+                rare.elsewhere.contains(&node)
+                    || rare.borrowers.contains_key(&node)
+                    || rare.pullers.contains(&node)
+            })
         });
         for object in on_it {
             let Some(record) = self.objects.get_mut(&object) else { continue };
@@ -224,11 +235,14 @@ impl Node {
             self.unpin_many(object, pulls);
             self.unreferenced(object);
         }
-        let pulled: Vec<ObjectId> = self.pulling.iter().filter(|(_, (from, _))| *from == node).map(|(object, _)| *object).collect();
+        let pulled: Vec<ObjectId> =
+            self.pulling.iter().filter(|(_, (from, _))| *from == node).map(|(object, _)| *object).collect();
         for object in pulled {
             if !self.restoring.contains_key(&object) {
                 self.store.queue.retain(|wanted| wanted.object != object);
-                if let Some(record) = self.objects.get_mut(&object).filter(|record| matches!(record.copy, Copy::Wanted(_))) {
+                if let Some(record) =
+                    self.objects.get_mut(&object).filter(|record| matches!(record.copy, Copy::Wanted(_)))
+                {
                     record.copy = Copy::None;
                 }
                 self.copy_gone_at(object, node);

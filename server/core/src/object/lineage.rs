@@ -34,7 +34,9 @@ impl Node {
         let spec = Arc::clone(&task.spec);
         let outputs = match spec.declaration.returns {
             Returns::Fixed(n) => n,
-            Returns::Stream => self.streams.get(&id).map_or(object.0.index(), |stream| stream.produced as u32),
+            Returns::Stream => {
+                self.streams.get(&id).map_or(object.0.index(), |stream| stream.produced as u32)
+            }
         };
         for i in 0..outputs {
             let output = id.output(i);

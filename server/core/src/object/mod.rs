@@ -146,7 +146,13 @@ impl ObjectRecord {
         match (&self.state, self.copy) {
             (ObjectState::Value(value), _) => value.size() as u64,
             (ObjectState::Stored(size), _) => *size,
-            (_, Copy::Here(location) | Copy::Creating(location, _) | Copy::Spilling(location) | Copy::Coming(location)) => location.size,
+            (
+                _,
+                Copy::Here(location)
+                | Copy::Creating(location, _)
+                | Copy::Spilling(location)
+                | Copy::Coming(location),
+            ) => location.size,
             (_, Copy::OnDisk(size)) => size,
             _ => 0,
         }

@@ -16,7 +16,11 @@ impl Node {
         if value.size() as u64 > self.config.inline_bytes {
             return Err(Box::new(Failure::new(
                 Code::LimitExceeded,
-                format!("A put value may have {} bytes, and this has {}; create an object in the store for it.", self.config.inline_bytes, value.size()),
+                format!(
+                    "A put value may have {} bytes, and this has {}; create an object in the store for it.",
+                    self.config.inline_bytes,
+                    value.size()
+                ),
             )));
         }
         let job = self.job_of(session).unwrap_or_default();
@@ -68,8 +72,11 @@ impl Node {
             }
             return;
         };
-        let (watchers, nodes, tasks) =
-            (std::mem::take(&mut rare.watchers), std::mem::take(&mut rare.remote_watchers), std::mem::take(&mut rare.tasks));
+        let (watchers, nodes, tasks) = (
+            std::mem::take(&mut rare.watchers),
+            std::mem::take(&mut rare.remote_watchers),
+            std::mem::take(&mut rare.tasks),
+        );
         let failed = match &outcome {
             Outcome::Failure(failure) => Some(Arc::clone(failure)),
             _ => None,
@@ -160,11 +167,14 @@ impl Node {
         let outcome = match self.objects.get(&object).map(|record| &record.state) {
             Some(ObjectState::Value(value)) => RemoteOutcome::Value(value.clone()),
             Some(ObjectState::Failure(failure)) => RemoteOutcome::Failure(Arc::clone(failure)),
-            Some(ObjectState::Stored(size)) => RemoteOutcome::Stored { size: *size, at: self.locations(object) },
+            Some(ObjectState::Stored(size)) => {
+                RemoteOutcome::Stored { size: *size, at: self.locations(object) }
+            }
             Some(ObjectState::Pending) => return,
             None => RemoteOutcome::Failure(Arc::new(unknown(object))),
         };
-        let refs: Vec<ObjectId> = self.objects.get(&object).map(|record| record.contained().to_vec()).unwrap_or_default();
+        let refs: Vec<ObjectId> =
+            self.objects.get(&object).map(|record| record.contained().to_vec()).unwrap_or_default();
         let owners = self.grant_all(node, refs.into_iter());
         self.mail(node, PeerMessage::ObjectReady { object, outcome, owners });
     }
@@ -192,7 +202,12 @@ impl Node {
         self.object_ready(object, outcome);
     }
 
-    pub(crate) fn record_for_output(&mut self, object: ObjectId, owner: NodeId, job: thornback_types::JobId) -> &mut ObjectRecord {
+    pub(crate) fn record_for_output(
+        &mut self,
+        object: ObjectId,
+        owner: NodeId,
+        job: thornback_types::JobId,
+    ) -> &mut ObjectRecord {
         self.objects.get_or_insert_with(object, || ObjectRecord::new(owner, job))
     }
 }
@@ -200,6 +215,8 @@ impl Node {
 pub(crate) fn unknown(object: ObjectId) -> Failure {
     Failure::new(
         Code::ObjectNotFound,
-        format!("Nobody knows the object {object}: it was freed because no ref to it was left, or its id was never used."),
+        format!(
+            "Nobody knows the object {object}: it was freed because no ref to it was left, or its id was never used."
+        ),
     )
 }

@@ -72,11 +72,14 @@ impl Node {
         if record.count > 0 || record.pins > 0 {
             return;
         }
-        let borrowed = record.rare.as_ref().is_some_and(|rare| !rare.borrowers.is_empty() || rare.kept_for_owner || !rare.pullers.is_empty());
+        let borrowed = record.rare.as_ref().is_some_and(|rare| {
+            !rare.borrowers.is_empty() || rare.kept_for_owner || !rare.pullers.is_empty()
+        });
         if borrowed {
             return;
         }
-        let (owner, grants) = (record.owner, record.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.grants)));
+        let (owner, grants) =
+            (record.owner, record.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.grants)));
         if owner == self.me {
             self.free(object);
         } else {
@@ -95,8 +98,10 @@ impl Node {
             }
             return;
         }
-        let elsewhere = self.objects.get(&object).map(|record| record.elsewhere().to_vec()).unwrap_or_default();
-        let stored = self.objects.get(&object).is_some_and(|record| matches!(record.state, ObjectState::Stored(_)));
+        let elsewhere =
+            self.objects.get(&object).map(|record| record.elsewhere().to_vec()).unwrap_or_default();
+        let stored =
+            self.objects.get(&object).is_some_and(|record| matches!(record.state, ObjectState::Stored(_)));
         self.forget_object(object);
         for node in elsewhere {
             self.mail(node, PeerMessage::FreeCopy { object });
@@ -164,7 +169,8 @@ impl Node {
     /// Takes in refs that a message brought: records for those of other nodes, each with the count that came with it.
     pub(crate) fn adopt(&mut self, owners: &Owners, stored: &[StoredArg]) {
         for (object, owner) in owners.iter().filter(|(_, owner)| *owner != self.me) {
-            let record = self.objects.get_or_insert_with(*object, || ObjectRecord::new(*owner, JobId::default()));
+            let record =
+                self.objects.get_or_insert_with(*object, || ObjectRecord::new(*owner, JobId::default()));
             record.rare().grants += 1;
         }
         for arg in stored {
@@ -212,7 +218,10 @@ impl Node {
             let Some(record) = self.objects.get(&object) else { continue };
             let by_sessions: u32 = self.sessions.values().filter_map(|s| s.held.get(&object)).sum();
             if by_sessions > record.count {
-                wrong.push(format!("{object} has {} counts, and sessions alone have {by_sessions}", record.count));
+                wrong.push(format!(
+                    "{object} has {} counts, and sessions alone have {by_sessions}",
+                    record.count
+                ));
             }
             let pins: u32 = self.sessions.values().filter_map(|s| s.pins.get(&object)).sum();
             if pins > record.pins {

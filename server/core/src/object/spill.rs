@@ -75,7 +75,9 @@ impl Node {
         let Some(reason) = self.store.disk_full.take() else { return };
         let failure = Failure::new(
             Code::OutOfDisk,
-            format!("The object store is full and its objects cannot be spilled: {reason}. Free disk space, set --spill-dir to a larger disk, or let go of objects."),
+            format!(
+                "The object store is full and its objects cannot be spilled: {reason}. Free disk space, set --spill-dir to a larger disk, or let go of objects."
+            ),
         );
         for wanted in std::mem::take(&mut self.store.queue) {
             self.give_up_on_room(wanted, &failure);
@@ -83,7 +85,9 @@ impl Node {
     }
 
     pub(super) fn restore_into(&mut self, object: ObjectId, location: Location) {
-        let Some(record) = self.objects.get_mut(&object).filter(|record| matches!(record.copy, Copy::OnDisk(_))) else {
+        let Some(record) =
+            self.objects.get_mut(&object).filter(|record| matches!(record.copy, Copy::OnDisk(_)))
+        else {
             return self.free_location(location);
         };
         record.copy = Copy::Coming(location);

@@ -74,7 +74,8 @@ impl Store {
 
     pub(crate) fn check(&self) -> Vec<String> {
         let unsound = self.arenas.iter().filter(|(_, (_, arena))| !arena.is_sound());
-        let mut wrong: Vec<String> = unsound.map(|(number, _)| format!("arena {number}: free and taken do not add up")).collect();
+        let mut wrong: Vec<String> =
+            unsound.map(|(number, _)| format!("arena {number}: free and taken do not add up")).collect();
         if self.used() > self.capacity {
             wrong.push(format!("{} bytes are in use of {}", self.used(), self.capacity));
         }
@@ -84,7 +85,13 @@ impl Store {
 
 impl Node {
     /// A session wants to fill an object.
-    pub(crate) fn create(&mut self, session: SessionId, object: ObjectId, size: u64, task: Option<(TaskId, u32)>) -> Taken {
+    pub(crate) fn create(
+        &mut self,
+        session: SessionId,
+        object: ObjectId,
+        size: u64,
+        task: Option<(TaskId, u32)>,
+    ) -> Taken {
         let job = match task {
             None => {
                 self.check_new(object)?;
@@ -96,7 +103,10 @@ impl Node {
         };
         let _ = job;
         if padded(size) > self.store.capacity {
-            let message = format!("The object has {size} bytes and the whole store {}; start the server with a larger --store-bytes.", self.store.capacity);
+            let message = format!(
+                "The object has {size} bytes and the whole store {}; start the server with a larger --store-bytes.",
+                self.store.capacity
+            );
             let failure = Failure::new(Code::StoreFull, message);
             self.give_up_on_room(self.wanted(object, size, Why::Fill(session)), &failure);
             return Ok(());
@@ -109,19 +119,36 @@ impl Node {
     }
 
     /// An output may be filled only by the worker that runs its task; bytes of an earlier attempt make way.
-    fn prepare_output(&mut self, session: SessionId, object: ObjectId, task: TaskId, attempt: u32) -> Result<JobId, Box<Failure>> {
+    fn prepare_output(
+        &mut self,
+        session: SessionId,
+        object: ObjectId,
+        task: TaskId,
+        attempt: u32,
+    ) -> Result<JobId, Box<Failure>> {
         let worker = self.worker_of(session)?.0;
-        let run = self.runs.get(&task).filter(|run| run.worker == Some(worker) && run.attempt == attempt && object.task() == task);
+        let run = self
+            .runs
+            .get(&task)
+            .filter(|run| run.worker == Some(worker) && run.attempt == attempt && object.task() == task);
         let Some(run) = run else {
-            return Err(invalid(format!("The session does not run attempt {attempt} of task {task}, so it cannot store its output {object}.")));
+            return Err(invalid(format!(
+                "The session does not run attempt {attempt} of task {task}, so it cannot store its output {object}."
+            )));
         };
         let (owner, job) = (run.spec.owner, run.spec.job);
         let record = self.record_for_output(object, owner, job);
         if !record.is_pending() && owner == record.owner && record.is_here() {
-            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The output {object} is there already."))));
+            return Err(Box::new(Failure::new(
+                Code::DuplicateId,
+                format!("The output {object} is there already."),
+            )));
         }
         if let Copy::Creating(..) | Copy::Wanted(_) = record.copy {
-            return Err(Box::new(Failure::new(Code::DuplicateId, format!("The output {object} is being filled already."))));
+            return Err(Box::new(Failure::new(
+                Code::DuplicateId,
+                format!("The output {object} is being filled already."),
+            )));
         }
         self.drop_bytes(object);
         Ok(job)
@@ -180,9 +207,10 @@ impl Node {
             return arena;
         }
         // A job of another node, or none: one arena serves them all.
-        if let (false, Some((arena, _))) =
-            (self.jobs.contains_key(&job), self.store.arenas.iter().find(|(_, (of, _))| *of == JobId::default()))
-        {
+        if let (false, Some((arena, _))) = (
+            self.jobs.contains_key(&job),
+            self.store.arenas.iter().find(|(_, (of, _))| *of == JobId::default()),
+        ) {
             return *arena;
         }
         let arena = self.store.next_arena;
@@ -271,16 +299,25 @@ impl Node {
         };
         let end = offset.checked_add(data.len() as u64);
         if by != session || end.is_none_or(|end| end > location.size) {
-            return Err(invalid(format!("{} bytes at {offset} lie outside of the object {object} of {} bytes.", data.len(), location.size)));
+            return Err(invalid(format!(
+                "{} bytes at {offset} lie outside of the object {object} of {} bytes.",
+                data.len(),
+                location.size
+            )));
         }
-        let location = Location { arena: location.arena, offset: location.offset + offset, size: data.len() as u64 };
+        let location =
+            Location { arena: location.arena, offset: location.offset + offset, size: data.len() as u64 };
         self.out.push(Effect::WriteArena { location, data });
         Ok(())
     }
 
     pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
-        let Some(record) = self.objects.get_mut(&object) else { return Err(invalid(format!("The object {object} was never created."))) };
-        let Copy::Creating(location, by) = record.copy else { return Err(invalid(format!("The object {object} is not being filled."))) };
+        let Some(record) = self.objects.get_mut(&object) else {
+            return Err(invalid(format!("The object {object} was never created.")));
+        };
+        let Copy::Creating(location, by) = record.copy else {
+            return Err(invalid(format!("The object {object} is not being filled.")));
+        };
         if by != session {
             return Err(invalid(format!("The object {object} is being filled by another session.")));
         }
@@ -312,7 +349,9 @@ impl Node {
     /// Whoever filled it is gone or has thought better of it.
     pub(crate) fn abort_create(&mut self, object: ObjectId) {
         self.store.queue.retain(|wanted| wanted.object != object || !matches!(wanted.why, Why::Fill(_)));
-        if let Some(Copy::Creating(..) | Copy::Wanted(_)) = self.objects.get(&object).map(|record| record.copy) {
+        if let Some(Copy::Creating(..) | Copy::Wanted(_)) =
+            self.objects.get(&object).map(|record| record.copy)
+        {
             self.drop_bytes(object);
             self.unreferenced(object);
         }
@@ -406,7 +445,9 @@ impl Node {
     }
 
     pub(super) fn fail_fetchers(&mut self, object: ObjectId, failure: &Arc<Failure>) {
-        let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else { return };
+        let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else {
+            return;
+        };
         for fetcher in std::mem::take(&mut rare.fetchers) {
             match fetcher {
                 Fetcher::Session(session) => {
@@ -414,7 +455,9 @@ impl Node {
                     self.send(session, Message::LocatedInline { object, outcome });
                 }
                 Fetcher::Run(task) => self.arg_came(task, object, Err(Arc::clone(failure))),
-                Fetcher::Node(node) => self.mail(node, crate::message::PeerMessage::Offer { object, location: None }),
+                Fetcher::Node(node) => {
+                    self.mail(node, crate::message::PeerMessage::Offer { object, location: None })
+                }
                 Fetcher::Quiet => {}
             }
         }
@@ -430,7 +473,9 @@ impl Node {
 
     /// Whether there are bytes to pin.
     pub(crate) fn pin_record(&mut self, object: ObjectId) -> bool {
-        let Some(record) = self.objects.get_mut(&object).filter(|record| record.location().is_some()) else { return false };
+        let Some(record) = self.objects.get_mut(&object).filter(|record| record.location().is_some()) else {
+            return false;
+        };
         record.pins += 1;
         let used = std::mem::take(&mut record.used);
         self.store.by_use.remove(&used);
@@ -494,7 +539,8 @@ impl Node {
     /// Forgets the bytes on this node, wherever they are.
     pub(crate) fn drop_bytes(&mut self, object: ObjectId) {
         let Some(record) = self.objects.get_mut(&object) else { return };
-        let (copy, on_disk, used) = (record.copy, std::mem::take(&mut record.on_disk), std::mem::take(&mut record.used));
+        let (copy, on_disk, used) =
+            (record.copy, std::mem::take(&mut record.on_disk), std::mem::take(&mut record.used));
         let (size, job) = (record.bytes(), record.job);
         record.copy = Copy::None;
         self.store.by_use.remove(&used);

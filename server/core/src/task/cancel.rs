@@ -10,13 +10,23 @@ use crate::task::{Kind, RunState, TaskState};
 
 impl Node {
     /// Any holder of a ref may cancel what makes it, also one that does not own it.
-    pub(crate) fn cancel(&mut self, _session: SessionId, id: ObjectId, force: bool, recursive: bool) -> Taken {
+    pub(crate) fn cancel(
+        &mut self,
+        _session: SessionId,
+        id: ObjectId,
+        force: bool,
+        recursive: bool,
+    ) -> Taken {
         if let Some(task) = self.tasks.get(&id.task()) {
             if force && matches!(task.spec.kind, Kind::Call { .. }) {
-                return Err(invalid("An actor call cannot be cancelled by force: that would end the actor. Use kill for that."));
+                return Err(invalid(
+                    "An actor call cannot be cancelled by force: that would end the actor. Use kill for that.",
+                ));
             }
             self.cancel_task(id.task(), force, recursive);
-        } else if let Some(owner) = self.objects.get(&id).map(|object| object.owner).filter(|owner| *owner != self.me) {
+        } else if let Some(owner) =
+            self.objects.get(&id).map(|object| object.owner).filter(|owner| *owner != self.me)
+        {
             self.mail(owner, PeerMessage::CancelOutput { object: id, force, recursive });
         }
         Ok(())
@@ -35,7 +45,10 @@ impl Node {
             }
             (TaskState::Calling, None) if self.host_elsewhere(id).is_some() => {
                 if let Some(node) = self.host_elsewhere(id) {
-                    self.mail(node, PeerMessage::CancelRun { task: id, attempt, force: false, code: Code::Cancelled });
+                    self.mail(
+                        node,
+                        PeerMessage::CancelRun { task: id, attempt, force: false, code: Code::Cancelled },
+                    );
                 }
             }
             _ => self.end_task(id, &failure, true),

@@ -13,7 +13,14 @@ use crate::task::{Kind, RunState, TaskState};
 
 impl Node {
     /// An attempt is over. Only the present attempt of a task that is not finished can say so.
-    pub(crate) fn task_answered(&mut self, id: TaskId, attempt: u32, outcome: RunOutcome, yielded: u64, from: NodeId) {
+    pub(crate) fn task_answered(
+        &mut self,
+        id: TaskId,
+        attempt: u32,
+        outcome: RunOutcome,
+        yielded: u64,
+        from: NodeId,
+    ) {
         let current = self.tasks.get(&id).filter(|task| task.attempt == attempt && !task.is_finished());
         let Some(task) = current else {
             if let RunOutcome::Results(outputs) = &outcome {
@@ -23,7 +30,11 @@ impl Node {
         };
         let is_call = matches!(task.spec.kind, Kind::Call { .. });
         match outcome {
-            RunOutcome::Results(outputs) => self.finish(id, outputs, yielded, from),
+            RunOutcome::Results(outputs) => match outputs.iter().find_map(|output| task.spec.refuses(output))
+            {
+                Some(failure) => self.finish_failed(id, Arc::new(failure)),
+                None => self.finish(id, outputs, yielded, from),
+            },
             RunOutcome::Failed(failure) if self.may_retry_after(id, &failure) => self.retry(id),
             RunOutcome::Failed(failure) => self.finish_failed(id, failure),
             RunOutcome::Lost(failure) if is_call => self.call_lost(id, failure),
@@ -50,7 +61,8 @@ impl Node {
     fn may_retry_after(&mut self, id: TaskId, failure: &Failure) -> bool {
         let Some(task) = self.tasks.get_mut(&id) else { return false };
         let declaration = &task.spec.declaration;
-        let of_a_kind = declaration.retry_exceptions || failure.types.iter().any(|t| declaration.retry_types.contains(t));
+        let of_a_kind =
+            declaration.retry_exceptions || failure.types.iter().any(|t| declaration.retry_types.contains(t));
         failure.is(Code::TaskFailed) && of_a_kind && task.retries.spend()
     }
 
@@ -96,7 +108,8 @@ impl Node {
 
     fn too_few(&self, id: TaskId, n: u32, given: usize) -> Failure {
         let name = self.tasks.get(&id).map_or("", |task| &task.spec.declaration.name);
-        Failure::new(Code::StreamTooShort, format!("{name} was to return {n} values and gave {given}.")).of_task(id)
+        Failure::new(Code::StreamTooShort, format!("{name} was to return {n} values and gave {given}."))
+            .of_task(id)
     }
 
     /// The task has failed for good: so have all outputs that it has not given.
@@ -140,7 +153,10 @@ impl Node {
                 }
             },
             TaskState::Remote(node) => {
-                self.mail(node, crate::message::PeerMessage::CancelRun { task: id, attempt, force: false, code });
+                self.mail(
+                    node,
+                    crate::message::PeerMessage::CancelRun { task: id, attempt, force: false, code },
+                );
             }
             TaskState::Calling => {}
             TaskState::Finished => return,

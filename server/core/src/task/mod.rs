@@ -21,12 +21,15 @@ mod submit;
 
 use std::sync::Arc;
 
-use thornback_types::{ActorId, Failure, JobId, NodeId, ObjectId, SessionId, TaskId, Time, WorkerId};
+use thornback_types::{
+    ActorId, Code, Failure, Format, JobId, NodeId, ObjectId, SessionId, TaskId, Time, WorkerId,
+};
 
 pub(crate) use stream::Stream;
 
 use crate::effect::Pool;
 use crate::input::{Arg, ArgValue, Declaration, Retries};
+use crate::message::RemoteOutput;
 use crate::node::queue::ClassId;
 
 /// What to run: the part of a task that never changes.
@@ -53,7 +56,10 @@ pub enum Kind {
     Task,
     /// Makes an actor.
     Create(ActorId),
-    Call { actor: ActorId, caller: SessionId },
+    Call {
+        actor: ActorId,
+        caller: SessionId,
+    },
 }
 
 /// The owner's side.
@@ -97,6 +103,8 @@ pub(crate) struct Run {
     /// Arguments that are pinned until it is sent.
     pub(crate) pins: Vec<ObjectId>,
     pub(crate) sent: Time,
+    /// Items of its stream that an earlier attempt gave and that were taken: a producer that is paced begins there.
+    pub(crate) consumed: u64,
     /// Why it was interrupted: what it fails with if its worker is ended for it.
     pub(crate) interrupted: Option<Box<Failure>>,
 }
@@ -130,6 +138,22 @@ impl TaskSpec {
             ArgValue::Ref(object) => std::slice::from_ref(object).iter().copied(),
             ArgValue::Value(value) => value.refs.iter().copied(),
         })
+    }
+
+    /// Why the caller cannot take a result: it is in a private format that it did not say it reads.
+    pub(crate) fn refuses(&self, output: &RemoteOutput) -> Option<Failure> {
+        let RemoteOutput::Value(value) = output else { return None };
+        if value.format != Format::Private
+            || self.declaration.accepts.iter().any(|format| format.as_bytes() == &*value.schema)
+        {
+            return None;
+        }
+        let message = format!(
+            "{} returned a value in the private format {:?}, which its caller does not read. Return plain data (MessagePack), Arrow or tensors between languages.",
+            self.declaration.name,
+            String::from_utf8_lossy(&value.schema),
+        );
+        Some(Failure::new(Code::UnsupportedFormat, message).of_task(self.id))
     }
 
     /// The actor that this creates or calls.

@@ -15,14 +15,24 @@ use crate::task::{Kind, RunState, TaskSpec};
 
 impl Node {
     /// Another node's task, to be run here.
-    pub(crate) fn assigned(&mut self, from: NodeId, spec: Arc<TaskSpec>, attempt: u32, stored: Vec<StoredArg>, owners: Owners) {
+    pub(crate) fn assigned(
+        &mut self,
+        from: NodeId,
+        spec: Arc<TaskSpec>,
+        attempt: u32,
+        stored: Vec<StoredArg>,
+        owners: Owners,
+    ) {
         self.adopt(&owners, &stored);
         if let Kind::Call { actor, .. } = spec.kind {
             return self.call_arrived(actor, spec, attempt);
         }
         let Some(pool) = spec.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool)) else {
             let (task, outcome) = (spec.id, RunOutcome::NotRun);
-            return self.mail(from, PeerMessage::Finished { task, attempt, outcome, owners: Vec::new(), yielded: 0 });
+            return self.mail(
+                from,
+                PeerMessage::Finished { task, attempt, outcome, owners: Vec::new(), yielded: 0 },
+            );
         };
         for object in spec.refs() {
             self.hold(object);
@@ -34,7 +44,10 @@ impl Node {
     pub(crate) fn args_near(&mut self, task: TaskId) -> ArgsNear {
         let Some(run) = self.runs.get(&task) else { return ArgsNear::Yes };
         let far = |object: &ObjectId| match self.objects.get(object) {
-            Some(record) => !matches!(record.state, ObjectState::Value(_) | ObjectState::Failure(_)) && !record.is_readable_here(),
+            Some(record) => {
+                !matches!(record.state, ObjectState::Value(_) | ObjectState::Failure(_))
+                    && !record.is_readable_here()
+            }
             None => false,
         };
         if !run.spec.dependencies().any(|object| far(&object)) {
@@ -109,7 +122,8 @@ impl Node {
             w.head_since = now;
         }
         w.running.push_back(task);
-        let (attempt, actor, pins) = (run.attempt, run.spec.actor(), std::mem::take(&mut run.pins));
+        let (attempt, actor, pins, consumed) =
+            (run.attempt, run.spec.actor(), std::mem::take(&mut run.pins), run.consumed);
         let setup = match run.spec.kind {
             Kind::Create(actor) => self.actor_setup(actor),
             _ => None,
@@ -117,7 +131,13 @@ impl Node {
         for object in pins {
             self.unpin_many(object, 1);
         }
-        self.send(session, Message::Run(Box::new(RunMessage { task, attempt, declaration, args, actor, setup })));
+        self.send(
+            session,
+            Message::Run(Box::new(RunMessage { task, attempt, declaration, args, actor, setup })),
+        );
+        if consumed > 0 {
+            self.send(session, Message::Resume { task, attempt, consumed });
+        }
         self.arm_overtake(worker);
     }
 
@@ -129,7 +149,9 @@ impl Node {
     fn arg_for(&mut self, arg: &Arg, session: SessionId) -> RunArg {
         let ArgValue::Ref(object) = arg.value else { return RunArg::Given(arg.clone()) };
         let keyword = arg.keyword.clone();
-        let Some(record) = self.objects.get(&object) else { return RunArg::Value { keyword, value: Value::nil() } };
+        let Some(record) = self.objects.get(&object) else {
+            return RunArg::Value { keyword, value: Value::nil() };
+        };
         if let ObjectState::Value(value) = &record.state {
             return RunArg::Value { keyword, value: value.clone() };
         }
@@ -141,7 +163,9 @@ impl Node {
 
     /// A value in a language's private format is of no use to a worker of another.
     fn check_formats(&self, task: TaskId, worker: WorkerId) -> Taken {
-        let (Some(run), Some(worker)) = (self.runs.get(&task), self.workers.get(&worker)) else { return Ok(()) };
+        let (Some(run), Some(worker)) = (self.runs.get(&task), self.workers.get(&worker)) else {
+            return Ok(());
+        };
         for arg in &run.spec.args {
             let value = match &arg.value {
                 ArgValue::Value(value) => value,
@@ -150,7 +174,9 @@ impl Node {
                     _ => continue,
                 },
             };
-            if value.format == Format::Private && !worker.formats.iter().any(|format| format.as_bytes() == &*value.schema) {
+            if value.format == Format::Private
+                && !worker.formats.iter().any(|format| format.as_bytes() == &*value.schema)
+            {
                 let reads = if worker.formats.is_empty() { "none".into() } else { worker.formats.join(", ") };
                 let message = format!(
                     "An argument of {} is in the private format {:?}, and its worker reads {reads}. Pass plain data (MessagePack), Arrow or tensors between languages.",
@@ -243,7 +269,9 @@ impl Node {
         let interrupted = run.interrupted.take();
         match (run.spec.kind, interrupted, outcome) {
             // `bury` tells the actor's registry.
-            (Kind::Create(actor), _, RunOutcome::Lost(failure)) => self.actor_creation_lost(actor, task, failure),
+            (Kind::Create(actor), _, RunOutcome::Lost(failure)) => {
+                self.actor_creation_lost(actor, task, failure)
+            }
             (Kind::Task, None, RunOutcome::NotRun) => self.requeue_front(task),
             (_, Some(failure), _) => self.run_over(task, RunOutcome::Failed(Arc::new(*failure)), 0),
             (_, None, outcome) => self.run_over(task, outcome, 0),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use thornback_types::{Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
 
 use crate::effect::{Message, Outcome};
-use crate::input::Output;
+use crate::input::{Output, Returns};
 use crate::message::{PeerMessage, RemoteOutput};
 use crate::node::{Node, Taken};
-use crate::task::TaskState;
 use crate::task::run::refs_of;
+use crate::task::{TaskSpec, TaskState};
 
 /// How far a stream is.
 #[derive(Debug)]
@@ -30,9 +30,20 @@ impl Node {
     }
 
     /// A worker gives the next item.
-    pub(crate) fn yielded(&mut self, session: SessionId, task: TaskId, attempt: u32, index: u64, item: Output) -> Taken {
+    pub(crate) fn yielded(
+        &mut self,
+        session: SessionId,
+        task: TaskId,
+        attempt: u32,
+        index: u64,
+        item: Output,
+    ) -> Taken {
         let (worker, _) = self.worker_of(session)?;
-        let Some(run) = self.runs.get(&task).filter(|run| run.worker == Some(worker) && run.attempt == attempt) else { return Ok(()) };
+        let Some(run) =
+            self.runs.get(&task).filter(|run| run.worker == Some(worker) && run.attempt == attempt)
+        else {
+            return Ok(());
+        };
         let owner = run.spec.owner;
         let Ok(position) = u32::try_from(index) else { return Ok(()) };
         let item = match item {
@@ -50,13 +61,25 @@ impl Node {
     }
 
     /// The owner takes an item in. A later attempt repeats the items of an earlier one; those are known already.
-    pub(crate) fn stream_item(&mut self, id: TaskId, attempt: u32, index: u64, item: RemoteOutput, from: NodeId) {
+    pub(crate) fn stream_item(
+        &mut self,
+        id: TaskId,
+        attempt: u32,
+        index: u64,
+        item: RemoteOutput,
+        from: NodeId,
+    ) {
         let object = id.output(index as u32);
         let current = self.tasks.get(&id).is_some_and(|task| task.attempt == attempt && !task.is_finished());
         let next = self.streams.get(&id).map(|stream| (stream.produced, stream.submitter));
-        let Some((produced, submitter)) = next.filter(|_| current) else { return self.discard_output(object, from) };
+        let Some((produced, submitter)) = next.filter(|_| current) else {
+            return self.discard_output(object, from);
+        };
         if index > produced {
             return self.discard_output(object, from);
+        }
+        if let Some(failure) = self.tasks.get(&id).and_then(|task| task.spec.refuses(&item)) {
+            return self.end_task(id, &failure, true);
         }
         if index == produced {
             let job = self.tasks.get(&id).map(|task| task.spec.job).unwrap_or_default();
@@ -88,14 +111,20 @@ impl Node {
 
     /// The consumer has taken so many items: the producer may go on.
     pub(crate) fn consumed(&mut self, session: SessionId, id: TaskId, count: u64) -> Taken {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.submitter == session) else { return Ok(()) };
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| stream.submitter == session) else {
+            return Ok(());
+        };
         stream.consumed = stream.consumed.max(count.min(stream.produced));
         let consumed = stream.consumed;
-        let Some(task) = self.tasks.get(&id).filter(|task| task.spec.declaration.stream_window > 0) else { return Ok(()) };
+        let Some(task) = self.tasks.get(&id).filter(|task| task.spec.declaration.stream_window > 0) else {
+            return Ok(());
+        };
         let (state, attempt) = (task.state, task.attempt);
         match (state, self.runs.contains_key(&id)) {
             (_, true) => self.resume_run(id, attempt, consumed),
-            (TaskState::Remote(node), _) => self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed }),
+            (TaskState::Remote(node), _) => {
+                self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed })
+            }
             (TaskState::Calling, _) => {
                 if let Some(node) = self.host_elsewhere(id) {
                     self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed });
@@ -106,10 +135,23 @@ impl Node {
         Ok(())
     }
 
+    /// Tells the worker, or whichever worker the task is sent to.
     pub(crate) fn resume_run(&mut self, task: TaskId, attempt: u32, consumed: u64) {
-        let worker = self.runs.get(&task).filter(|run| run.attempt == attempt).and_then(|run| run.worker);
+        let Some(run) = self.runs.get_mut(&task).filter(|run| run.attempt == attempt) else { return };
+        run.consumed = consumed;
+        let worker = run.worker;
         if let Some(session) = worker.and_then(|worker| self.workers.get(&worker)).and_then(|w| w.session) {
             self.send(session, Message::Resume { task, attempt, consumed });
+        }
+    }
+
+    /// How far a stream's producer that begins anew may go from the first.
+    pub(crate) fn consumed_before(&self, id: TaskId, spec: &TaskSpec) -> u64 {
+        match spec.declaration.returns {
+            Returns::Stream if spec.declaration.stream_window > 0 => {
+                self.streams.get(&id).map_or(0, |stream| stream.consumed)
+            }
+            _ => 0,
         }
     }
 

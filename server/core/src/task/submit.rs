@@ -43,16 +43,26 @@ impl Node {
     ) -> Result<TaskSpec, Box<Failure>> {
         let declared = self.declared(session, declaration)?;
         if id.0.index() != 0 {
-            return Err(invalid(format!("The id {id} has index {}; the index of a task or actor is 0.", id.0.index())));
+            return Err(invalid(format!(
+                "The id {id} has index {}; the index of a task or actor is 0.",
+                id.0.index()
+            )));
         }
         if matches!(declared.declaration.returns, Returns::Fixed(n) if n > RETURNS_MAX) {
-            return Err(invalid(format!("A call returns at most {RETURNS_MAX} objects; use a stream for more.")));
+            return Err(invalid(format!(
+                "A call returns at most {RETURNS_MAX} objects; use a stream for more."
+            )));
         }
         if self.tasks.contains_key(&id) || self.objects.contains_key(&id.output(0)) {
             return Err(Box::new(Failure::new(Code::DuplicateId, format!("The id {id} is in use."))));
         }
-        let actor = self.sessions.get(&session).and_then(|s| s.worker).and_then(|worker| self.actor_of_worker(worker));
-        let is_of_detached_actor = actor.and_then(|actor| self.hosted.get(&actor)).is_some_and(|h| h.spec.options.detached);
+        let actor = self
+            .sessions
+            .get(&session)
+            .and_then(|s| s.worker)
+            .and_then(|worker| self.actor_of_worker(worker));
+        let is_of_detached_actor =
+            actor.and_then(|actor| self.hosted.get(&actor)).is_some_and(|h| h.spec.options.detached);
         Ok(TaskSpec {
             id,
             job: self.job_for(session, parent),
@@ -112,11 +122,18 @@ impl Node {
     /// A task that goes on for long may submit millions of others: finished ones are forgotten each time that their number has doubled.
     fn prune_children(&mut self, parent: Option<TaskId>) {
         let Some(parent) = parent else { return };
-        let Some(task) = self.tasks.get_mut(&parent).filter(|task| task.children.len() >= 64 && task.children.len().is_power_of_two()) else {
+        let Some(task) = self
+            .tasks
+            .get_mut(&parent)
+            .filter(|task| task.children.len() >= 64 && task.children.len().is_power_of_two())
+        else {
             return;
         };
         let children = std::mem::take(&mut task.children);
-        let live = children.into_iter().filter(|child| self.tasks.get(child).is_some_and(|child| !child.is_finished())).collect();
+        let live = children
+            .into_iter()
+            .filter(|child| self.tasks.get(child).is_some_and(|child| !child.is_finished()))
+            .collect();
         if let Some(task) = self.tasks.get_mut(&parent) {
             task.children = live;
         }
@@ -185,7 +202,12 @@ impl Node {
     }
 
     /// The pool for a task; `None` if it has to wait for one to say what it serves.
-    pub(crate) fn pool_for(&mut self, spec: &TaskSpec, submitter: SessionId, id: TaskId) -> Result<Option<u32>, Box<Failure>> {
+    pub(crate) fn pool_for(
+        &mut self,
+        spec: &TaskSpec,
+        submitter: SessionId,
+        id: TaskId,
+    ) -> Result<Option<u32>, Box<Failure>> {
         let default = self.sessions.get(&submitter).and_then(|s| s.default_pool);
         match self.find_pool(spec.job, default, &spec.declaration) {
             Found::Pool(pool) => {
@@ -212,7 +234,8 @@ impl Node {
                 Some(max) => format!("{min} to {max}"),
                 None => format!("at least {min}"),
             };
-            let message = format!("{} takes {takes} argument(s), and {given} were given.", declaration.function);
+            let message =
+                format!("{} takes {takes} argument(s), and {given} were given.", declaration.function);
             return Err(Box::new(Failure::new(Code::WrongArity, message)));
         }
         Ok(())
@@ -224,22 +247,43 @@ impl Node {
             return self.node_of_group(group, bundle, id);
         }
         if let Some(affinity) = spec.declaration.affinity {
-            if affinity.node == self.me || self.view.iter().any(|n| n.node == affinity.node && n.total.fits(&spec.declaration.resources)) {
+            if affinity.node == self.me
+                || self
+                    .view
+                    .iter()
+                    .any(|n| n.node == affinity.node && n.total.fits(&spec.declaration.resources))
+            {
                 return Ok(Some(affinity.node));
             }
             if !affinity.soft {
-                let message = format!("The task may only run on node {}, which is not there or is too small.", affinity.node);
+                let message = format!(
+                    "The task may only run on node {}, which is not there or is too small.",
+                    affinity.node
+                );
                 return Err(Box::new(Failure::new(Code::NodeDied, message)));
             }
         }
         Ok(Some(self.best_node(spec)))
     }
 
-    fn node_of_group(&mut self, group: PlacementGroupId, bundle: Option<u32>, id: TaskId) -> Result<Option<NodeId>, Box<Failure>> {
-        let missing = || Box::new(Failure::new(Code::PlacementGroupNotFound, format!("Nobody knows the placement group {group}.")));
+    fn node_of_group(
+        &mut self,
+        group: PlacementGroupId,
+        bundle: Option<u32>,
+        id: TaskId,
+    ) -> Result<Option<NodeId>, Box<Failure>> {
+        let missing = || {
+            Box::new(Failure::new(
+                Code::PlacementGroupNotFound,
+                format!("Nobody knows the placement group {group}."),
+            ))
+        };
         let state = self.groups.get_mut(&group).ok_or_else(missing)?;
         if state.removed {
-            return Err(Box::new(Failure::new(Code::PlacementGroupRemoved, format!("The placement group {group} was removed."))));
+            return Err(Box::new(Failure::new(
+                Code::PlacementGroupRemoved,
+                format!("The placement group {group} was removed."),
+            )));
         }
         let Some(nodes) = &state.placed else {
             state.waiting.insert(id);
@@ -249,19 +293,29 @@ impl Node {
             Some(index) => nodes.get(index as usize),
             None => nodes.iter().find(|node| **node == self.me).or_else(|| nodes.first()),
         };
-        let outside = || invalid(format!("The placement group {group} has {} bundle(s); there is no bundle {bundle:?}.", nodes.len()));
+        let outside = || {
+            invalid(format!(
+                "The placement group {group} has {} bundle(s); there is no bundle {bundle:?}.",
+                nodes.len()
+            ))
+        };
         node.copied().map(Some).ok_or_else(outside)
     }
 
     /// The owner's own node if it has room; else the one with room that has most of the arguments; else wherever it could ever run.
     fn best_node(&self, spec: &TaskSpec) -> NodeId {
         let demand = &spec.declaration.resources;
-        if self.view.len() <= 1 || (!spec.declaration.spread && self.available.fits(demand) && self.waiting.is_empty()) {
+        if self.view.len() <= 1
+            || (!spec.declaration.spread && self.available.fits(demand) && self.waiting.is_empty())
+        {
             return self.me;
         }
-        let near = |node: NodeId| -> u64 { spec.dependencies().map(|object| self.bytes_at(object, node)).sum() };
+        let near =
+            |node: NodeId| -> u64 { spec.dependencies().map(|object| self.bytes_at(object, node)).sum() };
         let others = self.view.iter().filter(|n| n.node != self.me && n.available.fits(demand));
-        if let Some(best) = others.max_by_key(|n| (near(n.node), n.available.get("CPU"), std::cmp::Reverse(n.node))) {
+        if let Some(best) =
+            others.max_by_key(|n| (near(n.node), n.available.get("CPU"), std::cmp::Reverse(n.node)))
+        {
             return best.node;
         }
         if self.config.resources.fits(demand) {
@@ -279,7 +333,11 @@ impl Node {
         let (args, stored) = self.args_for_afar(&spec);
         let spec = Arc::new(TaskSpec { args, pool, ..(*spec).clone() });
         let owners = self.grant_all(node, spec.refs().chain(spec.declaration.code));
+        let consumed = self.consumed_before(id, &spec);
         self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
+        if consumed > 0 {
+            self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed });
+        }
     }
 
     /// Arguments as another node can use them.
@@ -288,7 +346,9 @@ impl Node {
         let arg = |arg: &Arg| {
             let ArgValue::Ref(object) = arg.value else { return arg.clone() };
             match self.objects.get(&object).map(|o| &o.state) {
-                Some(ObjectState::Value(value)) => Arg { keyword: arg.keyword.clone(), value: ArgValue::Value(value.clone()) },
+                Some(ObjectState::Value(value)) => {
+                    Arg { keyword: arg.keyword.clone(), value: ArgValue::Value(value.clone()) }
+                }
                 Some(ObjectState::Stored(size)) => {
                     stored.push(StoredArg { object, size: *size, at: self.locations(object) });
                     arg.clone()
@@ -310,14 +370,15 @@ impl Node {
         let class = self.class_for(key);
         let id = spec.id;
         let run = Run {
-            spec,
             attempt,
             class,
             state: RunState::Queued,
             worker: None,
             pins: Vec::new(),
             sent: self.now,
+            consumed: self.consumed_before(id, &spec),
             interrupted: None,
+            spec,
         };
         self.runs.insert(id, run);
         self.enqueue(id);
@@ -335,7 +396,9 @@ impl Node {
 
     fn bytes_at(&self, object: ObjectId, node: NodeId) -> u64 {
         match self.objects.get(&object) {
-            Some(record) if (node == self.me && record.is_here()) || record.elsewhere().contains(&node) => record.bytes(),
+            Some(record) if (node == self.me && record.is_here()) || record.elsewhere().contains(&node) => {
+                record.bytes()
+            }
             _ => 0,
         }
     }
