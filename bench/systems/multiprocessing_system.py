@@ -5,8 +5,10 @@ It has no refs, so nothing can be passed on, waited for among others, or nested;
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import multiprocessing.pool
+import signal
 import weakref
 from collections.abc import Callable
 from multiprocessing import shared_memory
@@ -27,7 +29,7 @@ class Multiprocessing:
         self._pool: multiprocessing.pool.Pool | None = None
 
     def start(self) -> None:
-        self._pool = self._context.Pool(multiprocessing.cpu_count())
+        self._pool = self._context.Pool(multiprocessing.cpu_count(), _end_with_parent)
 
     def stop(self) -> None:
         if self._pool is not None:
@@ -145,7 +147,14 @@ class _Answer:
         return self._actor.answer(self._number)
 
 
+def _end_with_parent() -> None:
+    """Without this a worker whose parent is killed waits for ever: its siblings hold the other end of its pipe open."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def _serve(pipe: Any, cls: type, args: tuple[Any, ...]) -> None:
+    _end_with_parent()
     served = cls(*args)
     while True:
         try:
