@@ -18,7 +18,7 @@ fn is_gone(node: &Node) {
     assert!(!directory.exists(), "{} is still there", directory.display());
     assert!(!node.ports_file.exists());
     // Nodes share the directory that they spill to, and the file that keeps them apart there.
-    let spilled = std::fs::read_dir(node.directory.path().join("spill")).unwrap();
+    let spilled = std::fs::read_dir(node.directory.as_ref().unwrap().path().join("spill")).unwrap();
     let left: Vec<_> = spilled.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["lock"]);
 }

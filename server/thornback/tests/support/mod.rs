@@ -25,7 +25,7 @@ pub struct Node {
     pub grpc: Option<String>,
     pub token_file: PathBuf,
     pub ports_file: PathBuf,
-    pub directory: tempfile::TempDir,
+    pub directory: Option<tempfile::TempDir>,
 }
 
 impl Node {
@@ -35,8 +35,14 @@ impl Node {
 
     /// Starts a node with further flags and waits until it listens.
     pub fn with(flags: &[&str]) -> Node {
-        let directory = tempfile::tempdir().unwrap();
+        Node::within(tempfile::tempdir().unwrap(), flags)
+    }
+
+    /// The same with everything of the node in a given directory, which may hold what another node left.
+    pub fn within(directory: tempfile::TempDir, flags: &[&str]) -> Node {
         let ports_file = directory.path().join("ports.json");
+        // A node that was killed could not remove it.
+        let _ = fs::remove_file(&ports_file);
         let mut child = Command::new(env!("CARGO_BIN_EXE_thornback"))
             .arg("dev")
             .arg("--exit-with-stdin")
@@ -66,7 +72,7 @@ impl Node {
             grpc: ports["grpc"].as_str().map(Into::into),
             token_file: ports["token_file"].as_str().unwrap().into(),
             ports_file,
-            directory,
+            directory: Some(directory),
         }
     }
 
@@ -121,6 +127,13 @@ impl Node {
     pub fn command(&self, words: &[&str]) -> std::process::Output {
         let dir = self.unix.parent().unwrap();
         Command::new(env!("CARGO_BIN_EXE_thornback")).args(words).arg("--dir").arg(dir).output().unwrap()
+    }
+
+    /// Kills it as nothing else does, and gives what it left.
+    pub fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.directory.take().unwrap()
     }
 
     /// Lets go of the node's standard input and waits for its end.
