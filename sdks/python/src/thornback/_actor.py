@@ -48,15 +48,26 @@ class MethodSpec:
 class Interface:
     """What a class offers to those who hold a handle: enough to call it, none of its code."""
 
-    __slots__ = ("_declared", "asynchronous", "class_name", "init", "methods", "open", "packed")
+    __slots__ = ("_declared", "asynchronous", "class_name", "init", "methods", "open", "packed", "retries")
 
-    def __init__(self, class_name: str, methods: dict[str, MethodSpec], init: Signature, asynchronous: bool, *, open: bool = False) -> None:
+    def __init__(
+        self,
+        class_name: str,
+        methods: dict[str, MethodSpec],
+        init: Signature,
+        asynchronous: bool,
+        *,
+        open: bool = False,
+        retries: int = 0,
+    ) -> None:
         self.class_name = class_name
         self.methods = methods
         self.init = init
         self.asynchronous = asynchronous
         self.open = open
         """The methods are not known (an actor of another language): any name may be called."""
+        self.retries = retries
+        """The actor's `max_task_retries`, for methods that do not say otherwise. It travels here, since declaring a call needs it."""
         self.packed: bytes = (
             b""
             if open
@@ -65,6 +76,7 @@ class Interface:
                     "language": "python",
                     "class": class_name,
                     "asynchronous": asynchronous,
+                    "retries": retries,
                     "methods": {
                         spec.name: [spec.signature.parameters, spec.returns, _plain(spec.options.values)] for spec in methods.values()
                     },
@@ -113,12 +125,19 @@ class Interface:
             for name, (parameters, returns, options) in content["methods"].items():
                 known: Parameters = [(str(p), int(kind), bool(default)) for p, kind, default in parameters]
                 methods[name] = MethodSpec(name, Signature(f"{content['class']}.{name}", known), returns, Options("method", options))
-            interface = cls(content["class"], methods, Signature.any(class_name), content["asynchronous"])
+            retries = int(content.get("retries", 0))
+            interface = cls(content["class"], methods, Signature.any(class_name), content["asynchronous"], retries=retries)
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls(class_name, {}, Signature.any(class_name), False, open=True)
         if len(_unpacked) < 1024:
             _unpacked[packed] = interface
         return interface
+
+    def retrying(self, retries: int) -> Interface:
+        """The same, of an actor with these `max_task_retries`."""
+        if retries == self.retries:
+            return self
+        return Interface(self.class_name, self.methods, self.init, self.asynchronous, open=self.open, retries=retries)
 
     def find(self, name: str) -> MethodSpec | None:
         spec = self.methods.get(name)
@@ -174,7 +193,7 @@ class ActorMethod:
                 options=options,
                 returns=self._returns,
                 portable=interface.open,
-                retries=options.get("max_task_retries", 0),
+                retries=options.get("max_task_retries", interface.retries),
             )
             declared[key] = declaration
         return declaration
@@ -266,7 +285,7 @@ class ActorClass(Generic[C]):
                 if actor_class is not None
                 else Interface(self._name, {}, Signature.any(self._name), False, open=True)
             )
-        self._interface = interface
+        self._interface = interface.retrying(options.get("max_task_retries", 0))
         self._declaration = None
         if actor_class is not None:
             self.__doc__ = actor_class.__doc__

@@ -104,6 +104,7 @@ class Runtime(ObjectTable):
         self._declared: dict[Any, Declaration] = {}
         self._requests: dict[int, Slot] = {}
         self._request_numbers = itertools.count(1)
+        self._refused_cancels: dict[bytes, _errors.ThornbackError] = {}
         self._told_on_close = on_close
         hello.language = "python"
         hello.sdk = SDK
@@ -337,6 +338,12 @@ class Runtime(ObjectTable):
         """Cancels the task that makes an object."""
         message = task_pb2.Cancel(id=id, force=force, recursive=recursive)
         self.session.post(frames.CANCEL(message.SerializeToString()))
+        if force:
+            # Only the node knows whether this is an actor's call, which force is not for. A refusal comes before a later reply.
+            self.request(get_status=control_pb2.GetStatus())
+            refused = self._refused_cancels.pop(id, None)
+            if refused is not None:
+                raise refused
 
     def kill(self, id: bytes, restart: bool, graceful: bool) -> None:
         """Ends an actor."""
@@ -392,6 +399,8 @@ class Runtime(ObjectTable):
         elif kind == "watch" and operation is not None:
             for id in operation.objects:
                 self._fail_object(id, Failed(failure))
+        elif kind == "cancel" and operation is not None and operation.force:
+            self._refused_cancels[operation.id] = _errors.from_failure(failure)
         elif kind == "request" and operation is not None:
             slot = self._requests.pop(operation.number, None)
             if slot is not None:

@@ -254,11 +254,9 @@ def test_05_values_keep_their_type_between_python_and_python(value: Any) -> None
     """A Python function called from Python gives back the type that went in: a tuple stays a tuple, an int of any size an int."""
     back = get(echo.remote(value))
     assert type(back) is type(value)
-    if isinstance(value, BaseException):
-        assert back.args == value.args
-    else:
-        assert np.array_equal(back, value)
-        assert repr(back) == repr(value)
+    assert repr(back) == repr(value)
+    if isinstance(value, np.ndarray):
+        assert (back.dtype, back.shape) == (value.dtype, value.shape)
 
 
 def test_06_actor_calls_with_args_in_random_order_run_in_submission_order() -> None:
