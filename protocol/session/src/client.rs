@@ -87,8 +87,8 @@ impl Client {
 
     /// Takes the body of a frame that came, and gives the operations in it. Then look at [`poll_event`](Self::poll_event).
     pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<v1::ServerOp> {
-        let (received, welcome) = self.conversation.handle_frame(now, body);
-        if let Some(welcome) = welcome
+        let received = self.conversation.handle_frame(now, body);
+        if let Some(welcome) = self.conversation.welcome.take()
             && self.conversation.ended().is_none()
             && let Err(failure) = self.welcomed(now, welcome)
         {

@@ -10,7 +10,7 @@ use crate::limits::{Limits, OPS_MAX};
 use crate::outbox::{Outbox, SendError};
 use crate::received::{Position, Received, Slot};
 use crate::scan;
-use crate::side::{Control, Kind, Side};
+use crate::side::{Control, Frame, Kind, Side};
 use crate::transmit::{Draft, Transmit};
 
 /// A conversation of one side.
@@ -25,6 +25,8 @@ pub(crate) struct Conversation<S: Side> {
     end_told: bool,
     /// Set when the peer fell silent; told once.
     dead: bool,
+    /// A `Welcome` that came, for the client to judge.
+    pub(crate) welcome: Option<Box<v1::Welcome>>,
     /// To be said before anything else: hello or welcome.
     greeting: Option<S::OutSlot>,
     pong: Option<u64>,
@@ -60,6 +62,7 @@ impl<S: Side> Conversation<S> {
             end: None,
             end_told: false,
             dead: false,
+            welcome: None,
             greeting: None,
             pong: None,
             ping: None,
@@ -97,30 +100,19 @@ impl<S: Side> Conversation<S> {
 
     /// Takes a frame that came. What it holds for the owner is in the answer; what it did to the conversation is in
     /// [`poll_event`](Conversation::poll_event).
-    pub(crate) fn handle_frame(
-        &mut self,
-        now: Time,
-        body: Bytes,
-    ) -> (Received<S::Slot>, Option<Box<v1::Welcome>>) {
+    pub(crate) fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<S::Slot> {
         if self.end.is_some() || matches!(self.link, Link::Down { .. }) {
-            return (Received::nothing(), None);
+            return Received::nothing();
         }
-        match self.read_frame(now, body) {
-            Ok(received) => received,
-            Err(failure) => {
-                self.violated(failure);
-                (Received::nothing(), None)
-            }
-        }
+        self.read_frame(now, body).unwrap_or_else(|failure| {
+            self.violated(failure);
+            Received::nothing()
+        })
     }
 
-    fn read_frame(
-        &mut self,
-        now: Time,
-        body: Bytes,
-    ) -> Result<(Received<S::Slot>, Option<Box<v1::Welcome>>), Failure> {
+    fn read_frame(&mut self, now: Time, body: Bytes) -> Result<Received<S::Slot>, Failure> {
         let bytes = body.len();
-        let (seq, ack, ops) = self.decode(body)?;
+        let Frame { seq, ack, ops } = self.decode(body)?;
         if let Link::Up { heard, ping_at } = &mut self.link {
             *heard = now;
             *ping_at = now + self.limits.heartbeat;
@@ -132,15 +124,15 @@ impl<S: Side> Conversation<S> {
             )
         })?;
         if seq == 0 {
-            let welcome = self.take_control(ops)?;
-            return Ok((Received::nothing(), welcome));
+            self.take_control(ops)?;
+            return Ok(Received::nothing());
         }
         if !matches!(self.link, Link::Up { .. }) {
             return Err(Failure::new(Code::NotHello, "a counted frame came before Welcome"));
         }
         match self.inbox.take(seq, bytes) {
             Verdict::Take => {}
-            Verdict::Duplicate => return Ok((Received::nothing(), None)),
+            Verdict::Duplicate => return Ok(Received::nothing()),
             Verdict::Gap { due } => {
                 return Err(Failure::new(Code::SequenceGap, format!("frame {seq} came and {due} was due")));
             }
@@ -151,44 +143,42 @@ impl<S: Side> Conversation<S> {
                 ));
             }
         }
-        self.take_counted(seq, ops).map(|received| (received, None))
+        self.take_counted(seq, ops)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn decode(&self, body: Bytes) -> Result<(u64, u64, Vec<S::Slot>), Failure> {
+    fn decode(&self, body: Bytes) -> Result<Frame<S::Slot>, Failure> {
         if body.len() > self.limits.frame_bytes {
             return Err(Failure::new(
                 Code::FrameTooLarge,
                 format!("a frame of {} bytes came and the limit is {}", body.len(), self.limits.frame_bytes),
             ));
         }
-        scan::check(&body, OPS_MAX)?;
-        S::decode(body)
+        let ops = scan::check(&body, OPS_MAX)?;
+        S::decode(body, ops)
             .map_err(|e| Failure::new(Code::MalformedFrame, format!("a frame cannot be decoded: {e}")))
     }
 
     /// An uncounted frame.
-    fn take_control(&mut self, ops: Vec<S::Slot>) -> Result<Option<Box<v1::Welcome>>, Failure> {
+    fn take_control(&mut self, ops: Vec<S::Slot>) -> Result<(), Failure> {
         if ops.iter().any(|slot| S::look(slot) == Kind::Counted) {
             return Err(Failure::new(
                 Code::MalformedFrame,
                 "an operation that counts came in a frame without a number",
             ));
         }
-        let mut welcomed = None;
         for op in ops.into_iter().filter_map(Slot::open).filter_map(S::control) {
             match op {
                 Control::Hello => {
                     return Err(Failure::new(Code::NotHello, "a second Hello came on one connection"));
                 }
-                Control::Welcome(welcome) => welcomed = Some(welcome),
+                Control::Welcome(welcome) => self.welcome = Some(welcome),
                 Control::Credit(credit) => self.outbox.add_credit(credit.bytes),
                 Control::Ping(ping) => self.pong = Some(ping.nonce),
                 Control::Pong => {}
                 Control::Goodbye(goodbye) => self.peer_left(*goodbye),
             }
         }
-        Ok(welcomed)
+        Ok(())
     }
 
     /// A counted frame that is the next one.

@@ -7,15 +7,16 @@ use bytes::Buf;
 use prost::encoding::decode_varint;
 use thornback_types::{Code, Failure};
 
-/// Refuses a frame of more than `ops_max` operations. What is not protobuf is left to the decoder.
-pub(crate) fn check(body: &[u8], ops_max: usize) -> Result<(), Failure> {
-    if ops(body, ops_max) > ops_max {
+/// How many operations a frame has; refuses one with more than `ops_max`. What is not protobuf is left to the decoder.
+pub(crate) fn check(body: &[u8], ops_max: usize) -> Result<usize, Failure> {
+    let ops = ops(body, ops_max);
+    if ops > ops_max {
         return Err(Failure::new(
             Code::MalformedFrame,
             format!("a frame holds more than {ops_max} operations; send them in several"),
         ));
     }
-    Ok(())
+    Ok(ops)
 }
 
 /// How many operations a frame has; stops counting above `enough`.

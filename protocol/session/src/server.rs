@@ -196,7 +196,7 @@ impl Server {
     ///
     /// Operations that this version does not know have been refused already.
     pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<v1::ClientOp> {
-        self.conversation.handle_frame(now, body).0
+        self.conversation.handle_frame(now, body)
     }
 
     /// Takes an operation to be sent. Operations gather until [`poll_transmit`](Self::poll_transmit), and none overtakes another.

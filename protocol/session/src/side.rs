@@ -16,8 +16,8 @@ pub(crate) trait Side {
     /// What a frame that goes out holds.
     type OutSlot: Message;
 
-    /// Reads a frame: its number, its acknowledgement and its operations.
-    fn decode(body: Bytes) -> Result<(u64, u64, Vec<Self::Slot>), DecodeError>;
+    /// Reads a frame of `ops` operations.
+    fn decode(body: Bytes, ops: usize) -> Result<Frame<Self::Slot>, DecodeError>;
     fn look(slot: &Self::Slot) -> Kind;
     fn control(op: <Self::Slot as Slot>::Op) -> Option<Control>;
 
@@ -29,6 +29,14 @@ pub(crate) trait Side {
     fn goodbye(goodbye: v1::Goodbye) -> Self::OutSlot;
     /// The answer to an operation that is not known. A client has none: it skips what it does not know.
     fn refused(refused: v1::Refused) -> Option<Self::Out>;
+}
+
+/// A decoded frame.
+#[derive(Debug)]
+pub(crate) struct Frame<Slot> {
+    pub(crate) seq: u64,
+    pub(crate) ack: u64,
+    pub(crate) ops: Vec<Slot>,
 }
 
 /// Which rules an operation is under.
@@ -68,9 +76,10 @@ impl Side for ClientSide {
     type Out = client_op::Op;
     type OutSlot = v1::ClientOp;
 
-    fn decode(body: Bytes) -> Result<(u64, u64, Vec<v1::ServerOp>), DecodeError> {
-        let frame = v1::ServerFrame::decode(body)?;
-        Ok((frame.seq, frame.ack, frame.ops))
+    fn decode(body: Bytes, ops: usize) -> Result<Frame<v1::ServerOp>, DecodeError> {
+        let mut frame = v1::ServerFrame { ops: Vec::with_capacity(ops), ..Default::default() };
+        frame.merge(body)?;
+        Ok(Frame { seq: frame.seq, ack: frame.ack, ops: frame.ops })
     }
 
     fn look(slot: &v1::ServerOp) -> Kind {
@@ -129,9 +138,10 @@ impl Side for ServerSide {
     type Out = server_op::Op;
     type OutSlot = v1::ServerOp;
 
-    fn decode(body: Bytes) -> Result<(u64, u64, Vec<v1::ClientOp>), DecodeError> {
-        let frame = v1::ClientFrame::decode(body)?;
-        Ok((frame.seq, frame.ack, frame.ops))
+    fn decode(body: Bytes, ops: usize) -> Result<Frame<v1::ClientOp>, DecodeError> {
+        let mut frame = v1::ClientFrame { ops: Vec::with_capacity(ops), ..Default::default() };
+        frame.merge(body)?;
+        Ok(Frame { seq: frame.seq, ack: frame.ack, ops: frame.ops })
     }
 
     fn look(slot: &v1::ClientOp) -> Kind {

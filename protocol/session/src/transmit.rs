@@ -1,6 +1,6 @@
 //! One frame on its way out.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use prost::encoding::{encode_varint, encoded_len_varint};
 use thornback_wire::framing::PREFIX_BYTES;
 
@@ -63,7 +63,9 @@ pub(crate) const TAIL_BYTES_MAX: usize = 2 * (1 + 10);
 /// they are known: protobuf does not mind the order of fields.
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
+    /// What the next frame begins with: as much as the last one had, so that a busy session does not grow each of its frames from nothing.
+    capacity: usize,
     descriptors: Vec<Descriptor>,
 }
 
@@ -79,14 +81,15 @@ impl Draft {
     }
 
     /// Adds an operation of `bytes` encoded bytes.
+    #[inline]
     pub(crate) fn push(&mut self, op: &impl prost::Message, bytes: usize) {
         if self.bytes.is_empty() {
-            self.bytes.reserve(PREFIX_BYTES + op_bytes(bytes) + TAIL_BYTES_MAX);
-            self.bytes.put_bytes(0, PREFIX_BYTES);
+            self.bytes.reserve(self.capacity);
+            self.bytes.extend_from_slice(&[0; PREFIX_BYTES]);
         }
         self.bytes.reserve(op_bytes(bytes) + TAIL_BYTES_MAX);
         // Field 3, length-delimited.
-        self.bytes.put_u8(0x1a);
+        self.bytes.push(0x1a);
         encode_varint(bytes as u64, &mut self.bytes);
         op.encode_raw(&mut self.bytes);
     }
@@ -98,22 +101,26 @@ impl Draft {
 
     /// Ends the frame and leaves an empty one.
     pub(crate) fn finish(&mut self, seq: u64, ack: u64) -> Transmit {
-        if self.bytes.is_empty() {
-            self.bytes.put_bytes(0, PREFIX_BYTES);
+        let mut framed = std::mem::take(&mut self.bytes);
+        if framed.is_empty() {
+            framed.extend_from_slice(&[0; PREFIX_BYTES]);
         }
         for (key, number) in [(0x08, seq), (0x10, ack)] {
             if number != 0 {
-                self.bytes.put_u8(key);
-                encode_varint(number, &mut self.bytes);
+                framed.push(key);
+                encode_varint(number, &mut framed);
             }
         }
-        let mut framed = self.bytes.split();
+        self.capacity = framed.len().min(CAPACITY_MAX);
         // Frames are cut at `frame_bytes`, which is at most 4 MiB.
         let length = u32::try_from(framed.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
         framed[..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
-        Transmit::new(framed.freeze(), std::mem::take(&mut self.descriptors))
+        Transmit::new(framed.into(), std::mem::take(&mut self.descriptors))
     }
 }
+
+/// Most that is reserved for a frame of which nothing is known yet.
+const CAPACITY_MAX: usize = 64 << 10;
 
 /// What an operation of `bytes` encoded bytes takes in its frame.
 pub(crate) fn op_bytes(bytes: usize) -> usize {

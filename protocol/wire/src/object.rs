@@ -131,7 +131,7 @@ impl Layout {
         let place = |buffer: &generated::Buffer| {
             let begin = buffer.offset().checked_add(base as u64)?;
             let end = begin.checked_add(buffer.length())?;
-            (buffer.offset() % ALIGNMENT == 0 && end <= size).then_some(begin..end)
+            (buffer.offset().is_multiple_of(ALIGNMENT) && end <= size).then_some(begin..end)
         };
         let outside = InvalidHeader("a buffer is not aligned to 64 bytes, or ends outside the object");
         let entries = header.buffers();

@@ -110,7 +110,7 @@ fn compare_enum(name: &str, old: &EnumDescriptorProto, new: &EnumDescriptorProto
         match new.value.iter().find(|other| other.number == value.number) {
             Some(other) if other.name() == value.name() => {}
             Some(other) => {
-                broken.push(format!("{name}: {} was {}, is {}", value.number(), value.name(), other.name()))
+                broken.push(format!("{name}: {} was {}, is {}", value.number(), value.name(), other.name()));
             }
             None => broken.push(format!("{name}.{} is gone", value.name())),
         }
