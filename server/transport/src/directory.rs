@@ -74,22 +74,7 @@ impl Directory {
             return Err(DirectoryError::TooLong { path: socket });
         }
         let created = Self::private(path)?;
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(path.join(Self::LOCK))
-            .map_err(io("open the lock in"))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            // What stands there is only for the message.
-            let _ = (&lock).take(32).read_to_string(&mut pid);
-            let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
-            return Err(DirectoryError::Held { path: path.to_owned(), pid });
-        }
+        let mut lock = Self::lock(path)?;
         let write = |lock: &mut File| {
             lock.set_len(0)?;
             lock.rewind()?;
@@ -101,6 +86,37 @@ impl Directory {
             let _ = fs::remove_file(path.join(stale));
         }
         Ok(Self { path: path.to_owned(), created, _lock: lock })
+    }
+
+    fn lock(path: &Path) -> Result<File, DirectoryError> {
+        let io = |what| move |source| DirectoryError::Io { what, path: path.to_owned(), source };
+        let lock_path = path.join(Self::LOCK);
+        loop {
+            let lock = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .custom_flags(OFlags::NOFOLLOW.bits() as i32)
+                .open(&lock_path)
+                .map_err(io("open the lock in"))?;
+            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+                let mut pid = String::new();
+                // What stands there is only for the message.
+                let _ = (&lock).take(32).read_to_string(&mut pid);
+                let pid = if pid.trim().is_empty() { "unknown".to_owned() } else { pid.trim().to_owned() };
+                return Err(DirectoryError::Held { path: path.to_owned(), pid });
+            }
+            // A node that ends removes the file that it has locked. If that was between our opening and our locking it, we have locked
+            // what nobody else will find.
+            let own = lock.metadata().map_err(io("look at the lock in"))?;
+            if fs::symlink_metadata(&lock_path)
+                .is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()))
+            {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Makes a directory, and its parents, that nobody else may enter, or checks that the one that is there is such a one. Says whether it
