@@ -4,7 +4,7 @@
 //! - [`framing`]: frames on a stream of bytes.
 //! - [`convert`]: between messages and the words of `thornback-types`.
 //! - [`object`]: the header of an object in shared memory.
-//! - [`grpc`] (feature `grpc`): the generated clients and servers of the gRPC carrier.
+//! - `grpc` (with the feature of that name): the generated clients and servers of the gRPC carrier.
 //!
 //! Decoding from [`bytes::Bytes`] copies no payload: values, buffers and ids are slices of the frame that they came in.
 

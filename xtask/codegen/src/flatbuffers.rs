@@ -2,7 +2,7 @@
 //!
 //! `flatc` must be of the version of the flatbuffers crate, and no distribution has that one. Building it from source
 //! takes minutes, so it is not part of every build: the generated files record a fingerprint of the schema, which is
-//! enough to see that they are stale, and whoever changes the schema gives a `flatc` (docs/HACKING.md says how to get it).
+//! enough to see that they are stale, and whoever changes the schema gives a `flatc` (protocol/README.md says how to get it).
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,10 @@ pub(crate) fn generate(root: &Path, flatc: Option<&Path>, output: &mut Output) -
         for file in [RUST, &python] {
             let fresh = fs::read_to_string(root.join(file)).is_ok_and(|text| text.contains(&mark));
             if !fresh {
-                output.stale(file, "made from another schema; run `cargo xtask gen --flatc PATH`");
+                output.stale(
+                    file,
+                    "made from another schema; run `cargo run -p xtask-codegen -- --flatc PATH`",
+                );
             }
         }
         return Ok(());
@@ -49,7 +52,7 @@ pub(crate) fn generate(root: &Path, flatc: Option<&Path>, output: &mut Output) -
         let from = if from == PYTHON { made.join("object_header_generated.py") } else { made.join(from) };
         let text =
             fs::read_to_string(&from).map_err(|e| format!("{} cannot be read: {e}", from.display()))?;
-        let how = format!("{comment} by `cargo xtask gen --flatc PATH`. Do not edit.\n\n");
+        let how = format!("{comment} by `cargo run -p xtask-codegen -- --flatc PATH`. Do not edit.\n\n");
         output.file(to, format!("{comment} {header}{how}{text}").as_bytes())?;
     }
     Ok(())
