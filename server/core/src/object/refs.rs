@@ -17,13 +17,14 @@ impl Node {
 
     /// An object that the session is told of when it is ready, and counts.
     pub(crate) fn new_output(&mut self, session: SessionId, object: ObjectId, job: JobId) {
-        let mut record = ObjectRecord::new(self.me, job);
+        let me = self.me;
+        // An item of a stream that was stored is known already, and where its bytes lie.
+        let record = self.objects.get_or_insert_with(object, || ObjectRecord::new(me, job));
         if let Some(state) = self.sessions.get_mut(&session) {
             *state.held.get_or_insert_with(object, || 0) += 1;
-            record.count = 1;
+            record.count += 1;
             record.watcher = Some(session);
         }
-        self.objects.insert(object, record);
     }
 
     /// One more count by the session on something that is known. Ids that nobody knows are not counted: reading them says that they are gone.
