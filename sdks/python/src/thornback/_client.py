@@ -85,6 +85,7 @@ def init(
                 runtime = Runtime(connector(address, hello.token), hello)
             except OSError as error:
                 raise _errors.ConnectionLostError(f"no node can be reached at {address}: {error}") from error
+            runtime.start()
             try:
                 runtime.request(declare_pool=_pool(num_cpus))
             except BaseException:

@@ -131,6 +131,10 @@ class Runtime(ObjectTable):
         self.job_id = welcome.job
         self.node_id = welcome.node
 
+    def start(self) -> None:
+        """From here on what the node sends is handled as it comes."""
+        self.session.start()
+
     # --------------------------------------------------------------------------------------------------------------------------- calls
 
     def submit(self, function: RemoteFunction[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -320,7 +324,7 @@ class Runtime(ObjectTable):
         if not info.existed:
             return handle
         self._state.pop(id, None)
-        return self.adopt_actor(info.actor, info.class_name, info.interface)
+        return self._adopt_reply(info)
 
     def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> ActorHandle:
         """A handle of an actor that somebody else created."""
@@ -332,7 +336,13 @@ class Runtime(ObjectTable):
     def get_actor(self, name: str, namespace: str) -> ActorHandle:
         """A handle of the actor of that name."""
         info = self.request(get_actor=control_pb2.GetActor(name=name, namespace=namespace)).actor
-        return self.adopt_actor(info.actor, info.class_name, info.interface)
+        return self._adopt_reply(info)
+
+    def _adopt_reply(self, info: control_pb2.ActorInfo) -> ActorHandle:
+        handle = self.adopt_actor(info.actor, info.class_name, info.interface)
+        # The reply itself came with a count (ACTOR-013), and the handle now has its own.
+        self.session.post_quietly(frames.REFS(frames.ID_2 + info.actor))
+        return handle
 
     def cancel(self, id: bytes, force: bool, recursive: bool) -> None:
         """Cancels the task that makes an object."""

@@ -279,7 +279,7 @@ class ObjectTable:
             known = state[id]
         if type(known) is bytes:
             return _values.unpack_plain(known)
-        return self._read((id,), (known,))[0]
+        return self._read((id,), (known,), None if not timeout else time.monotonic() + timeout)[0]
 
     def get_many(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]:
         """The values of refs, in order. The first failure to be known is raised, whatever else is still missing."""
@@ -313,7 +313,7 @@ class ObjectTable:
         if all(type(known) is bytes for known in states):
             unpack = _values.unpack_plain
             return [unpack(known) for known in states]  # type: ignore[arg-type]
-        return self._read(ids, states)
+        return self._read(ids, states, deadline)
 
     def wait_many(
         self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch: bool
@@ -412,14 +412,17 @@ class ObjectTable:
 
     # ------------------------------------------------------------------------------------------------------------------------- reading
 
-    def _read(self, ids: Sequence[bytes], states: Sequence[State]) -> list[Any]:
+    def _read(self, ids: Sequence[bytes], states: Sequence[State], deadline: float | None) -> list[Any]:
         """The values of objects that are ready."""
         slots: dict[bytes, Slot] = {}
         for id, known in zip(ids, states, strict=True):
             if type(known) is Stored and id not in slots:
                 slots[id] = self._take_fetched(id) or self._fetch(id)
-        if slots:
-            self.wait_until(lambda: all(slot.value is not None for slot in slots.values()))
+        if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
+            for id, slot in slots.items():
+                # The answer comes all the same; it is for whoever asks next.
+                self._fetched.setdefault(id, deque()).append(slot)
+            raise _errors.GetTimeoutError(f"{len(slots)} stored objects could not be brought near in time; `get` them again to go on waiting")
         return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
 
     def _value_of(self, id: bytes, known: State, slot: Slot | None) -> Any:

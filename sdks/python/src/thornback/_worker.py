@@ -76,7 +76,6 @@ class Worker:
             pool=os.environ.get("THORNBACK_POOL", ""),
             functions=[_announced(name, target, actor) for name, (target, actor) in self.served.items()],
         )
-        # Work may arrive before the constructor returns, and is handled only after: the main loop is the first to run it.
         self.runtime = Runtime(
             connector(address, hello.token),
             hello,
@@ -92,6 +91,7 @@ class Worker:
         self.session = self.runtime.session
         _runtime.current = self.runtime
         _runtime.worker = self
+        self.runtime.start()
 
     # ----------------------------------------------------------------------------------------------------------- what the node says
 

@@ -108,6 +108,9 @@ class Session:
             raise
         self._granted = self.welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
         self._keeper = Keeper(self)
+
+    def start(self) -> None:
+        """From here on frames are handled whenever they come: what the handlers need must be in place."""
         self._keeper.start()
 
     # ------------------------------------------------------------------------------------------------------------------------ sending
