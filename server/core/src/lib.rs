@@ -144,6 +144,15 @@ impl Core {
         self.node.check_invariants()
     }
 
+    /// Says what is still remembered. Empty once all drivers are gone, detached actors are ended, and what was under way has come to its end;
+    /// for tests and the simulator, which find leaks by it.
+    #[must_use]
+    pub fn leftovers(&self) -> Vec<String> {
+        let mut left = self.node.leftovers();
+        left.extend(self.cluster.as_ref().map(Cluster::leftovers).unwrap_or_default());
+        left
+    }
+
     fn receive(&mut self, now: Time, from: NodeId, packet: &link::Packet) {
         let life = self.life;
         let received = self.links.entry(from).or_insert_with(|| Link::new(life)).receive(packet);

@@ -103,6 +103,12 @@ impl Cluster {
         self.retry_at.into_iter().chain(self.next_silence()).min()
     }
 
+    /// See [`crate::Core::leftovers`].
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let counts = [("registered actors", self.living_actors()), ("names", self.names.len()), ("placement groups", self.groups.len())];
+        counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect()
+    }
+
     /// Places what could not be placed before; something may have changed.
     fn place_waiting(&mut self) {
         self.place_waiting_groups();

@@ -2,6 +2,7 @@
 //! here is what belongs to the process.
 
 pub(crate) mod bundle;
+mod leftovers;
 mod memory;
 mod peer;
 pub(crate) mod pool;

@@ -68,6 +68,11 @@ impl Store {
         self.arenas.values().map(|(_, arena)| arena.used).sum()
     }
 
+    /// Requests for room that have not been served.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
     pub(super) fn free_bytes(&self) -> u64 {
         self.capacity.saturating_sub(self.used())
     }
