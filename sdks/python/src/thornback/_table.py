@@ -499,16 +499,17 @@ class ObjectTable:
     def write(self, id: bytes, value: Encoded, task: bytes = b"", attempt: int = 0) -> None:
         """Creates, fills and seals a large object: of a put, or the result `id` of a task that runs here."""
         where = _arena.layout(value)
-        location = self.create(id, where.size, task, attempt)
         try:
+            location = self.create(id, where.size, task, attempt)
             if location.arena:
                 _arena.fill(self.arenas.write(location.arena, location.offset, where.size), where, value)
             else:
                 self.write_chunks(id, _arena.serialise(where, value))
+            self.seal(id, value.refs)
         except BaseException:
+            # Also a cancel or Ctrl-C at any point. Aborting what is sealed, or was refused, does nothing.
             self.abort(id)
             raise
-        self.seal(id, value.refs)
 
     def write_chunks(self, id: bytes, data: bytearray) -> None:
         """Sends the bytes of a created object over a carrier without shared memory."""

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_35_items_come_while_the_producer_still_runs(gate: Gate, bell: Bell) -> 
     get(stream.completed())
 
 
-def test_35_the_death_of_an_actor_raises_its_error_in_the_stream(bell: Bell) -> None:
+def test_35_the_death_of_an_actor_raises_its_error_in_the_stream(gate: Gate) -> None:
     """A stream whose actor dies gives what arrived, then the actor's error."""
 
     @thornback.remote
@@ -104,32 +105,42 @@ def test_35_the_death_of_an_actor_raises_its_error_in_the_stream(bell: Bell) -> 
         def items(self) -> Iterator[int]:
             yield os.getpid()
             yield 1
-            bell.ring("about to die")
+            gate.pass_through()
             os._exit(1)
 
     producer = Producer.remote()
     stream = producer.items.remote()
     assert get(next(stream)) != os.getpid()
     assert get(next(stream)) == 1
+    gate.open()
     with pytest.raises(thornback.ActorDiedError):
         get(next(stream))
     with pytest.raises(StopIteration):
         next(stream)
 
 
-def test_35_a_lost_worker_makes_the_stream_again_without_repeating_items(tmp_path: Any) -> None:
-    """A streaming task whose worker dies is run again; the consumer sees each item once, in order."""
+@pytest.mark.parametrize("mebibytes", [0.001, 1], ids=["small items", "large items"])
+def test_35_a_lost_worker_makes_the_stream_again_without_repeating_items(mebibytes: float, tmp_path: Path, gate: Gate) -> None:
+    """A streaming task whose worker dies is run again; the consumer sees each item once, in order, those it took and those it did not."""
     flag = tmp_path / "died"
 
     @thornback.remote(max_retries=1)
-    def fragile() -> Iterator[int]:
+    def fragile() -> Iterator[Any]:
         for number in range(10):
             if number == 5 and not flag.exists():
+                gate.pass_through()
                 flag.touch()
                 os._exit(1)
-            yield number
+            yield array(mebibytes, fill=number)
 
-    assert [get(ref) for ref in fragile.remote()] == list(range(10))
+    stream = fragile.remote()
+    for number in range(3):
+        assert is_array(get(next(stream)), mebibytes, fill=number)
+    gate.open()
+    for number in range(3, 10):
+        assert is_array(get(next(stream)), mebibytes, fill=number)
+    with pytest.raises(StopIteration):
+        next(stream)
 
 
 def test_35_async_generators_of_an_actor_stream_too() -> None:
