@@ -54,6 +54,9 @@ const RAY: &str = "ray";
 const MULTIPROCESSING: &str = "multiprocessing";
 const LIMITS: &str = "limits";
 
+/// The noun whose rows run programs of other SDKs than Python's.
+const NATIVE: &str = "native";
+
 const OUR_REQUIREMENTS: &str = "bench/requirements.txt";
 const RAY_REQUIREMENTS: &str = "bench/requirements-ray.txt";
 
@@ -69,7 +72,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
         return Ok(());
     }
     println!("building the server (release) and the environments …");
-    let bench = Bench::build(repo, ours, args.seconds, Profile::Release)?;
+    let bench = Bench::build(repo, ours, &table, args.seconds, Profile::Release)?;
     let (peer, peer_venv) = match args.against {
         Peer::Ray => (RAY, Some(ray_venv(repo)?)),
         // The same interpreter and the same numpy as ours.
@@ -94,9 +97,10 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
 /// Runs every bench program for a moment, on the server of the debug build. It looks at no figure: a program that cannot
 /// finish is what fails.
 pub fn smoke(repo: &Repo) -> Result {
-    let bench = Bench::build(repo, our_venv(repo)?, 0.05, Profile::Debug)?;
-    let mut table = Table::read(&list(repo, &bench.ours)?)?;
+    let ours = our_venv(repo)?;
+    let mut table = Table::read(&list(repo, &ours)?)?;
     table.keep(&[])?;
+    let bench = Bench::build(repo, ours, &table, 0.05, Profile::Debug)?;
     for noun in table.nouns() {
         for system in [OURS, MULTIPROCESSING] {
             println!("{system}: {noun}");
@@ -127,16 +131,18 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// Builds what the programs run: the server, and the driver and worker in Rust.
-    fn build(repo: &'a Repo, ours: Venv, seconds: f64, profile: Profile) -> Result<Self> {
+    /// Builds what the programs run: the server and, for rows that want it, the driver and worker in Rust.
+    fn build(repo: &'a Repo, ours: Venv, table: &Table, seconds: f64, profile: Profile) -> Result<Self> {
         let (flag, folder) = match profile {
             Profile::Debug => (None, "debug"),
             Profile::Release => (Some("--release"), "release"),
         };
-        for what in
-            [&["--package", "thornback-server"][..], &["--package", "thornback", "--example", "bench_tasks"]]
-        {
-            Program::cargo(repo.root()).args(["build", "--quiet", "--locked"]).args(flag).args(what).run()?;
+        let build = |what: &[&str]| {
+            Program::cargo(repo.root()).args(["build", "--quiet", "--locked"]).args(flag).args(what).run()
+        };
+        build(&["--package", "thornback-server"])?;
+        if table.nouns().iter().any(|noun| noun == NATIVE) {
+            build(&["--package", "thornback", "--example", "bench_tasks"])?;
         }
         Ok(Self { repo, built: repo.target().join(folder), ours, seconds })
     }
