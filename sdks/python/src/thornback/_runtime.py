@@ -402,6 +402,9 @@ class Runtime(ObjectTable):
             slot = self._created.pop(operation.object, None)
             if slot is not None:
                 slot.set(_errors.from_failure(failure))
+        elif kind in ("seal", "write", "abort") and operation is not None:
+            # A result whose task was cancelled meanwhile is wanted by nobody, and that is no news. What was put here is.
+            self._fail_object(operation.object, Failed(failure))
         elif kind == "fetch" and operation is not None:
             waiting = self._located.pop(operation.object, None)
             for slot in waiting or ():
