@@ -86,7 +86,6 @@ class Options:
         if retry is True:
             message.retry_exceptions = True
         elif retry:
-            message.retry_exceptions = True
             message.retry_types.extend(type_name(kind) for kind in retry)
         message.name = get("name", "") if self.kind != "actor" else ""
         message.pool = get("pool", "")
