@@ -109,10 +109,12 @@ pub enum PeerMessage {
         actor: ActorId,
         state: ActorState,
     },
+    /// `owners` holds the actor that was looked up, if handles to it are counted.
     Answer {
         session: SessionId,
         number: u64,
         reply: Reply,
+        owners: Owners,
     },
     ReserveBundle {
         group: PlacementGroupId,
@@ -161,7 +163,6 @@ pub enum PeerMessage {
         attempt: u32,
         outcome: RunOutcome,
         owners: Owners,
-        yielded: u64,
     },
     Yielded {
         task: TaskId,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thornback_types::{ActorId, Code, Failure, NodeId, ObjectId, SessionId, TaskId};
 
+use crate::actor::host::could_not_be_created;
 use crate::effect::{Effect, Reply};
 use crate::input::{ActorOptions, Arg};
 use crate::map::{Map, Seed};
@@ -25,8 +26,16 @@ pub(crate) struct Called {
     /// Calls of each session that are not over.
     pending: BTreeMap<SessionId, u32>,
     max_pending: Option<u32>,
+    /// It was asked to end gracefully, for this reason: it takes no new calls, and the registry is told once those in the queues are sent.
+    closing: Option<Closing>,
     /// This node created it: how, and whether the request wants an answer.
     creation: Option<Creation>,
+}
+
+#[derive(Debug)]
+struct Closing {
+    failure: Arc<Failure>,
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -45,6 +54,7 @@ impl Called {
             limbo: Vec::new(),
             pending: BTreeMap::new(),
             max_pending: None,
+            closing: None,
             creation: None,
         }
     }
@@ -132,8 +142,15 @@ impl Node {
             .and_then(|creation| creation.reply.take());
         if let Some((session, number)) = reply {
             self.answer(session, number, Reply::Failure(Box::new((**failure).clone())));
+            self.session_drop(session, ObjectId(actor.0));
         }
-        self.actor_state(actor, ActorState::Dead { failure: Arc::clone(failure) });
+        let failure = if failure.is(Code::ActorDied) {
+            Arc::clone(failure)
+        } else {
+            let name = self.tasks.get(&actor.creation()).map_or("", |task| &task.spec.declaration.name);
+            Arc::new(could_not_be_created(actor, name, failure))
+        };
+        self.actor_state(actor, ActorState::Dead { failure });
     }
 
     pub(crate) fn answer(&mut self, session: SessionId, number: u64, reply: Reply) {
@@ -172,7 +189,12 @@ impl Node {
             self.end_task(id, &failure, true);
             return Ok(());
         }
-        if let ActorState::Dead { failure } = &called.state {
+        let closing = called.closing.as_ref().map(|closing| &closing.failure);
+        let over = match &called.state {
+            ActorState::Dead { failure } => Some(failure),
+            _ => closing,
+        };
+        if let Some(failure) = over {
             let failure = Arc::clone(failure);
             self.finish_failed(id, failure);
             return Ok(());
@@ -197,6 +219,7 @@ impl Node {
                 self.send_call(actor, id, node);
             }
         }
+        self.close_when_sent(actor);
     }
 
     fn next_call(&mut self, actor: ActorId, caller: SessionId) -> Option<(TaskId, NodeId, u32)> {
@@ -263,7 +286,7 @@ impl Node {
     fn actor_lives_on(&mut self, actor: ActorId, life: u32, mut limbo: Vec<(TaskId, u32, Arc<Failure>)>) {
         let Some(called) = self.called.get_mut(&actor) else { return };
         // Those whose answer has not even come: their host is another node, and gone.
-        let gone = Arc::new(Failure::new(Code::WorkerDied, "The actor's node is gone."));
+        let gone = Arc::new(Failure::new(Code::WorkerDied, "The process in which it lived is gone."));
         let silent = called.sent.sorted_keys(|_, sent_to| *sent_to < life);
         for id in silent {
             if let Some(sent_to) = called.sent.remove(&id) {
@@ -292,17 +315,19 @@ impl Node {
         self.queue_again(actor, again);
     }
 
-    /// Puts calls back at the head of their callers' queues, in the order in which they were made.
-    fn queue_again(&mut self, actor: ActorId, mut calls: Vec<TaskId>) {
-        calls.sort_unstable_by_key(|id| self.tasks.get(id).map(|task| task.order));
-        for id in calls.into_iter().rev() {
+    /// Puts calls back into their callers' queues, where they stood: those queues are in the order in which calls were made.
+    fn queue_again(&mut self, actor: ActorId, calls: Vec<TaskId>) {
+        for id in calls {
             let caller = match self.tasks.get(&id).map(|task| task.spec.kind) {
                 Some(Kind::Call { caller, .. }) => caller,
                 _ => continue,
             };
             if let Some(called) = self.called.get_mut(&actor) {
                 called.sent.remove(&id);
-                called.queues.entry(caller).or_default().push_front(id);
+                let queue = called.queues.entry(caller).or_default();
+                let order = |id: &TaskId| self.tasks.get(id).map(|task| task.order);
+                let at = queue.partition_point(|other| order(other) < order(&id));
+                queue.insert(at, id);
             }
         }
     }
@@ -328,6 +353,12 @@ impl Node {
         }
         let Some(called) = self.called.get_mut(&actor) else { return };
         called.creation = None;
+        // The request made nothing, so there is nothing to count.
+        if failure.is(Code::ActorNameTaken)
+            && let Some(submitter) = self.tasks.get(&actor.creation()).map(|task| task.submitter)
+        {
+            self.session_drop(submitter, ObjectId(actor.0));
+        }
         // The creation's arguments were kept for restarts.
         self.forget_task(actor.creation());
         self.forget_called_if_unused(actor);
@@ -453,8 +484,24 @@ impl Node {
             let id = task.spec.id;
             self.end_task(id, &failure, true);
         }
-        self.mail_head(PeerMessage::KillActor { actor, restart, graceful, failure });
+        match self.called.get_mut(&actor) {
+            Some(called) if graceful => {
+                called.closing.get_or_insert(Closing { failure, told: false });
+                self.close_when_sent(actor);
+            }
+            _ => self.mail_head(PeerMessage::KillActor { actor, restart, graceful, failure }),
+        }
         Ok(())
+    }
+
+    /// Tells the registry of a graceful end once nothing waits here for its arguments any more: what the host has then is what is still run.
+    fn close_when_sent(&mut self, actor: ActorId) {
+        let Some(called) = self.called.get_mut(&actor) else { return };
+        let waits = called.queues.values().any(|queue| !queue.is_empty());
+        let Some(closing) = called.closing.as_mut().filter(|closing| !closing.told && !waits) else { return };
+        closing.told = true;
+        let failure = Arc::clone(&closing.failure);
+        self.mail_head(PeerMessage::KillActor { actor, restart: false, graceful: true, failure });
     }
 
     /// No handle is left.

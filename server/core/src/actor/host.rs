@@ -83,13 +83,13 @@ impl Node {
         let wanted =
             self.hosted.get(&actor).is_some_and(|hosted| hosted.life == life && hosted.ending.is_none());
         if let Some(failure) = failure {
-            self.lease_over(worker);
+            // It exits, as a worker does whose actor failed (WORKER-040).
+            self.dismiss(worker, Stop::Gently);
             return self.actor_not_created(actor, task, failure);
         }
         self.forget_creation_run(task);
         if !wanted {
-            self.end_lease(worker);
-            self.stop_worker(worker, Stop::Now);
+            self.dismiss(worker, Stop::Now);
             self.hosted_gone(actor, life);
             return;
         }
@@ -134,13 +134,7 @@ impl Node {
     pub(crate) fn actor_not_created(&mut self, actor: ActorId, task: TaskId, failure: Arc<Failure>) {
         self.forget_creation_run(task);
         let Some(hosted) = self.hosted.remove(&actor) else { return };
-        let cause = (*failure).clone();
-        let name = &hosted.spec.creation.declaration.name;
-        let failure = Failure::new(
-            Code::ActorDied,
-            format!("The actor {name} could not be created: {}", cause.message),
-        );
-        let failure = Arc::new(failure.of_actor(actor).caused_by(cause));
+        let failure = Arc::new(could_not_be_created(actor, &hosted.spec.creation.declaration.name, &failure));
         self.mail_head(PeerMessage::ActorNotStarted { actor, life: hosted.life, failure });
     }
 
@@ -156,15 +150,14 @@ impl Node {
     /// A call has come, from this node or another.
     pub(crate) fn call_arrived(&mut self, actor: ActorId, spec: Arc<TaskSpec>, attempt: u32) {
         let (id, owner) = (spec.id, spec.owner);
-        if !self.hosted.contains_key(&actor) {
+        // One that is to end takes no more; its caller learns why from the registry.
+        if self.hosted.get(&actor).is_none_or(|hosted| hosted.ending.is_some()) {
             let outcome = RunOutcome::NotRun;
             if owner == self.me {
-                return self.task_answered(id, attempt, outcome, 0, self.me);
+                return self.task_answered(id, attempt, outcome, self.me);
             }
-            return self.mail(
-                owner,
-                PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new(), yielded: 0 },
-            );
+            return self
+                .mail(owner, PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new() });
         }
         if owner != self.me {
             for object in spec.refs() {
@@ -244,6 +237,13 @@ impl Node {
         }
     }
 
+    /// Whatever ends its worker next ends the actor for good, for this reason.
+    pub(crate) fn end_hosted(&mut self, actor: ActorId, failure: &Failure) {
+        if let Some(hosted) = self.hosted.get_mut(&actor) {
+            hosted.ending = Some(Arc::new(failure.clone().of_actor(actor)));
+        }
+    }
+
     /// The actor asks to end.
     pub(crate) fn actor_exit(
         &mut self,
@@ -262,7 +262,7 @@ impl Node {
         hosted.ending = Some(Arc::new(failure));
         // What has not started will not: another caller's call must not run on an actor that wants to be gone.
         for id in std::mem::take(&mut hosted.mailbox) {
-            self.run_over(id, RunOutcome::NotRun, 0);
+            self.run_over(id, RunOutcome::NotRun);
         }
         self.advance_mailbox(actor);
         Ok(())
@@ -288,7 +288,7 @@ impl Node {
         }
         if let Some(hosted) = self.hosted.remove(&actor) {
             for id in hosted.mailbox {
-                self.run_over(id, RunOutcome::NotRun, 0);
+                self.run_over(id, RunOutcome::NotRun);
             }
         }
     }
@@ -300,4 +300,10 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// What every call on an actor that was never made fails with.
+pub(super) fn could_not_be_created(actor: ActorId, name: &str, cause: &Failure) -> Failure {
+    let message = format!("The actor {name} could not be created: {}", cause.message);
+    Failure::new(Code::ActorDied, message).of_actor(actor).caused_by(cause.clone())
 }

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thornback_types::{ActorId, Code, Failure, JobId, NodeId, SessionId};
+use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId};
 
 use crate::cluster::{Cluster, placement};
 use crate::effect::{ActorInfo, Reply};
 use crate::input::Retries;
-use crate::message::{ActorSpec, ActorState, PeerMessage};
+use crate::message::{ActorSpec, ActorState, Owners, PeerMessage};
 
 /// Dead actors that are remembered.
 const DEAD_MAX: usize = 10_000;
@@ -61,7 +61,10 @@ impl Cluster {
         if let Some((session, number)) = reply
             && let Some(info) = self.info(id, false)
         {
-            self.mail(from, PeerMessage::Answer { session, number, reply: Reply::Actor(info) });
+            self.mail(
+                from,
+                PeerMessage::Answer { session, number, reply: Reply::Actor(info), owners: Vec::new() },
+            );
         }
         self.find_home(id);
     }
@@ -79,11 +82,13 @@ impl Cluster {
         );
         let failure = Failure::new(Code::ActorNameTaken, message).of_actor(holder);
         if let Some((session, number)) = reply {
-            let reply = match self.info(holder, true) {
-                Some(info) if spec.options.get_if_exists => Reply::Actor(info),
-                _ => Reply::Failure(Box::new(failure.clone())),
+            let (reply, owners) = match self.info(holder, true) {
+                Some(info) if spec.options.get_if_exists => {
+                    (Reply::Actor(info), self.counted_for(from, holder))
+                }
+                _ => (Reply::Failure(Box::new(failure.clone())), Vec::new()),
             };
-            self.mail(from, PeerMessage::Answer { session, number, reply });
+            self.mail(from, PeerMessage::Answer { session, number, reply, owners });
         }
         let state = ActorState::Dead { failure: Arc::new(failure) };
         self.mail(from, PeerMessage::ActorState { actor: spec.actor, state });
@@ -266,14 +271,30 @@ impl Cluster {
         number: u64,
     ) {
         let key = (namespace, name);
-        let reply = match self.names.get(&key).and_then(|id| self.info(*id, true)) {
-            Some(info) => Reply::Actor(info),
+        let (reply, owners) = match self.names.get(&key).and_then(|id| self.info(*id, true)) {
+            Some(info) => {
+                let owners = self.counted_for(from, info.actor);
+                (Reply::Actor(info), owners)
+            }
             None => {
                 let message = format!("No live actor has the name {:?} in the namespace {:?}.", key.1, key.0);
-                Reply::Failure(Box::new(Failure::new(Code::ActorNotFound, message)))
+                (Reply::Failure(Box::new(Failure::new(Code::ActorNotFound, message))), Vec::new())
             }
         };
-        self.mail(from, PeerMessage::Answer { session, number, reply });
+        self.mail(from, PeerMessage::Answer { session, number, reply, owners });
+    }
+
+    /// Sees to it that a node may hand out a handle to an actor: its owner counts it. (A detached one lives on whoever counts it.)
+    fn counted_for(&mut self, node: NodeId, id: ActorId) -> Owners {
+        let spec = self.actors.get(&id).and_then(|actor| actor.spec.as_ref());
+        let Some(owner) = spec.filter(|spec| !spec.options.detached).map(|spec| spec.owner) else {
+            return Vec::new();
+        };
+        let object = ObjectId(id.0);
+        if owner != node {
+            self.mail(owner, PeerMessage::Grant { object, node });
+        }
+        vec![(object, owner)]
     }
 
     pub(super) fn list_actors(
@@ -286,7 +307,10 @@ impl Cluster {
         let named =
             self.names.iter().filter(|((of, _), _)| namespace.as_ref().is_none_or(|wanted| wanted == of));
         let infos = named.filter_map(|(_, id)| self.info(*id, true)).collect();
-        self.mail(from, PeerMessage::Answer { session, number, reply: Reply::Actors(infos) });
+        self.mail(
+            from,
+            PeerMessage::Answer { session, number, reply: Reply::Actors(infos), owners: Vec::new() },
+        );
     }
 
     pub(super) fn end_actors_of(&mut self, job: JobId) {
@@ -330,6 +354,10 @@ impl Cluster {
                 self.lost(id, life, Arc::new(failure));
             }
         }
+    }
+
+    pub(super) fn living_actors(&self) -> usize {
+        self.actors.values().filter(|actor| !matches!(actor.state, State::Dead(_))).count()
     }
 
     fn die(&mut self, id: ActorId, failure: Arc<Failure>) {

@@ -105,7 +105,11 @@ impl Cluster {
 
     /// See [`crate::Core::leftovers`].
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let counts = [("registered actors", self.living_actors()), ("names", self.names.len()), ("placement groups", self.groups.len())];
+        let counts = [
+            ("registered actors", self.living_actors()),
+            ("names", self.names.len()),
+            ("placement groups", self.groups.len()),
+        ];
         counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect()
     }
 

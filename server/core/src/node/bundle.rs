@@ -46,6 +46,18 @@ impl Node {
         }
     }
 
+    /// Whether the bundles of a group on this node are all too small, however empty.
+    pub(crate) fn is_too_large(
+        &self,
+        demand: &Resources,
+        group: PlacementGroupId,
+        bundle: Option<u32>,
+    ) -> bool {
+        let which = bundle.map_or(0..=u32::MAX, |index| index..=index);
+        let mut here = self.bundles.range((group, *which.start())..=(group, *which.end())).peekable();
+        here.peek().is_some() && !here.any(|(_, bundle)| bundle.total.fits(demand))
+    }
+
     pub(crate) fn resources_at(&self, bundle: Option<(PlacementGroupId, u32)>) -> &Resources {
         bundle.and_then(|at| self.bundles.get(&at)).map_or(&self.available, |bundle| &bundle.available)
     }
@@ -93,8 +105,7 @@ impl Node {
         }
         let job = self.job_of(session).unwrap_or_default();
         self.groups.insert(group, Group::default());
-        self.new_object(group.ready(), job);
-        self.session_count(session, group.ready());
+        self.new_output(session, group.ready(), job);
         self.mail_head(PeerMessage::CreateGroup { group, bundles, strategy, job });
         Ok(())
     }
@@ -155,7 +166,12 @@ impl Node {
             .filter(|(_, w)| w.bundle.is_some_and(|(g, _)| g == group))
             .map(|(id, _)| *id)
             .collect();
+        let removed = self.groups.get(&group).is_some_and(|state| state.removed);
         for worker in workers {
+            // An actor ends with its group, whatever restarts it has left; one whose group is only placed anew may live again.
+            if let (true, Some(actor)) = (removed, self.actor_of_worker(worker)) {
+                self.end_hosted(actor, &failure);
+            }
             self.end_worker_for(worker, failure.clone());
         }
         let bundles: Vec<_> = self.bundles.range((group, 0)..=(group, u32::MAX)).map(|(at, _)| *at).collect();

@@ -26,7 +26,8 @@ impl Node {
             ("bytes on disk", usize::try_from(self.store.spilled_bytes).unwrap_or(usize::MAX)),
             ("requests for room", self.store.waiting()),
         ];
-        let mut left: Vec<String> = counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
+        let mut left: Vec<String> =
+            counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect();
         if self.available != self.config.resources {
             left.push(format!("{} of {} are available", self.available, self.config.resources));
         }

@@ -44,7 +44,15 @@ impl Node {
                 self.stop_actor(actor, life, graceful, failure)
             }
             M::ActorState { actor, state } => self.actor_state(actor, state),
-            M::Answer { session, number, reply } => self.answer(session, number, reply),
+            M::Answer { session, number, reply, owners } => {
+                self.adopt(&owners, &[]);
+                // Whoever looks an actor up holds a count on it from then on.
+                for (actor, _) in &owners {
+                    self.session_hold(session, *actor);
+                }
+                self.answer(session, number, reply);
+                self.return_unused(&owners);
+            }
             M::ReserveBundle { group, bundle, resources } => self.reserve_bundle(group, bundle, resources),
             M::ReleaseGroup { group } => self.release_group(group),
             M::GroupPlaced { group, bundles } => self.group_placed(group, bundles),
@@ -56,9 +64,9 @@ impl Node {
             }
             M::CancelRun { task, attempt, force, code } => self.cancel_run(task, attempt, force, code),
             M::ResumeRun { task, attempt, consumed } => self.resume_run(task, attempt, consumed),
-            M::Finished { task, attempt, outcome, owners, yielded } => {
+            M::Finished { task, attempt, outcome, owners } => {
                 self.adopt(&owners, &[]);
-                self.task_answered(task, attempt, outcome, yielded, from);
+                self.task_answered(task, attempt, outcome, from);
                 self.return_unused(&owners);
             }
             M::Yielded { task, attempt, index, item, owners } => {
@@ -129,7 +137,7 @@ impl Node {
         let remote: Vec<TaskId> = self.tasks.sorted_keys(|_, task| task.state == TaskState::Remote(node));
         for id in remote {
             let attempt = self.tasks.get(&id).map_or(0, |task| task.attempt);
-            self.task_answered(id, attempt, RunOutcome::Lost(Arc::clone(&failure)), 0, self.me);
+            self.task_answered(id, attempt, RunOutcome::Lost(Arc::clone(&failure)), self.me);
         }
         self.owner_died(node);
         self.schedule_due = true;

@@ -30,7 +30,9 @@ pub(crate) struct PoolState {
     pub(crate) functions: BTreeMap<String, Function>,
     /// Whether a worker has said what it serves.
     pub(crate) announced: bool,
+    /// Starts that failed in a row, and how the last one did.
     pub(crate) start_failures: u32,
+    start_failure: Option<Box<Failure>>,
     pub(crate) retired: bool,
     /// Workers with nothing to do, the one that worked last at the end.
     pub(crate) idle: Vec<WorkerId>,
@@ -93,6 +95,7 @@ impl Node {
             functions: BTreeMap::new(),
             announced: false,
             start_failures: 0,
+            start_failure: None,
             retired: false,
             idle: Vec::new(),
         };
@@ -163,6 +166,20 @@ impl Node {
     }
 
     fn not_served(&self, job: JobId, declaration: &Declaration) -> Box<Failure> {
+        let mine = |p: &PoolState| {
+            !p.retired
+                && p.job.is_none_or(|j| j == job)
+                && declaration.pool.as_deref().is_none_or(|name| p.pool.spec.name == name)
+        };
+        // It might serve it, if only it started.
+        let broken = self
+            .pools
+            .by_number
+            .values()
+            .find(|p| mine(p) && !p.announced && p.start_failures >= START_FAILURES_MAX);
+        if let Some(failure) = broken.and_then(|p| p.start_failure.clone()) {
+            return failure;
+        }
         let pools: Vec<String> = self
             .pools
             .by_number
@@ -223,29 +240,25 @@ impl Node {
     pub(crate) fn pool_start_failed(&mut self, pool: u32, reason: &str) {
         let Some(state) = self.pools.by_number.get_mut(&pool) else { return };
         state.start_failures += 1;
-        let hopeless = state.start_failures >= START_FAILURES_MAX;
-        let failure = Failure::new(
-            Code::WorkerStartFailed,
-            format!(
-                "A worker of pool {:?} did not start: {reason}. Check its command: {:?}.",
-                state.pool.spec.name, state.pool.spec.command
-            ),
+        let spec = &state.pool.spec;
+        let message = format!(
+            "A worker of pool {:?} did not start: {reason}. Check its command: {:?}.",
+            spec.name, spec.command
         );
-        let job = state.job;
-        if state.start_failures == 1 {
+        let failure = Failure::new(Code::WorkerStartFailed, message);
+        state.start_failure = Some(Box::new(failure.clone()));
+        let (job, failures) = (state.job, state.start_failures);
+        if failures == 1 {
             self.notice(job, &failure);
         }
-        if hopeless {
+        if failures >= START_FAILURES_MAX {
             self.fail_queued_of_pool(pool, &failure);
+        }
+        // Has another worker started for those that wait for its word, or fails them if this was the last try.
+        self.decide_undecided();
+        if let Some(state) = self.pools.by_number.get_mut(&pool) {
             // The next task tries anew, once.
-            if let Some(state) = self.pools.by_number.get_mut(&pool) {
-                state.start_failures = START_FAILURES_MAX - 1;
-                state.announced = true;
-            }
-            self.decide_undecided();
-            if let Some(state) = self.pools.by_number.get_mut(&pool) {
-                state.announced = !state.functions.is_empty();
-            }
+            state.start_failures = failures.min(START_FAILURES_MAX - 1);
         }
         self.schedule_due = true;
     }
@@ -281,7 +294,10 @@ impl Node {
 
     pub(crate) fn forget_pool_if_empty(&mut self, number: u32) {
         let Some(state) = self.pools.by_number.get(&number) else { return };
-        if state.retired && !self.workers.values().any(|w| w.pool == number) {
+        // A pool may outlive its driver for the restart of a detached actor, or come from another node with a task.
+        let of_driver =
+            state.job.is_none_or(|job| self.jobs.get(&job).is_some_and(|job| job.driver.is_some()));
+        if (state.retired || !of_driver) && !self.workers.values().any(|w| w.pool == number) {
             let pool = Arc::clone(&state.pool);
             self.pools.by_number.remove(&number);
             self.out.push(Effect::RetirePool { pool });

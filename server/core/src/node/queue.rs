@@ -10,7 +10,6 @@ use std::time::Duration;
 use thornback_types::{Code, Failure, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Message, Stop};
-use crate::input::Retries;
 use crate::node::timer::Timer;
 use crate::node::worker::{OVERTAKE_AFTER, WorkerState};
 use crate::node::{Node, Taken};
@@ -215,7 +214,7 @@ impl Node {
         let contended = self.waiting.len() > 1
             && matches!(self.workers.get(&worker)?.state, WorkerState::Leased { since, .. } if self.now.since(since) > TURN);
         // A task that may run only once must not be behind another: if the worker died, nobody could tell whether it had started.
-        let once = matches!(self.tasks.get(&task).map(|t| t.retries), Some(Retries::Limited(0)));
+        let once = self.runs_once(task);
         (!contended && !once && (running as u64) <= ahead).then_some(worker)
     }
 

@@ -23,8 +23,8 @@ pub(crate) struct Session {
     /// Counts on objects, streams and actor handles.
     pub(crate) held: Map<ObjectId, u32>,
     pub(crate) pins: BTreeMap<ObjectId, u32>,
-    /// Objects that it fills.
-    pub(crate) creating: BTreeSet<ObjectId>,
+    /// Objects that it fills, and how much of each it has sent, if it sends bytes.
+    pub(crate) creating: BTreeMap<ObjectId, u64>,
     declarations: Map<u32, Declared>,
     pub(crate) default_pool: Option<u32>,
 }
@@ -78,7 +78,7 @@ impl Node {
             shared_memory,
             held: Map::new(seed),
             pins: BTreeMap::new(),
-            creating: BTreeSet::new(),
+            creating: BTreeMap::new(),
             declarations: Map::new(seed),
             default_pool: None,
         }
@@ -100,7 +100,7 @@ impl Node {
         if let Some(worker) = session.worker {
             self.worker_session_closed(worker);
         }
-        for object in std::mem::take(&mut session.creating) {
+        for object in std::mem::take(&mut session.creating).into_keys() {
             self.abort_create(object);
         }
         for (object, pins) in std::mem::take(&mut session.pins) {
@@ -159,9 +159,8 @@ impl Node {
             Op::Call { task, actor, declaration, args, parent } => {
                 self.call(session, task, actor, declaration, args, parent)
             }
-            Op::Done { task, attempt, outcome, yielded } => {
-                self.done(session, task, attempt, outcome, yielded)
-            }
+            // How many items were yielded is known from the items.
+            Op::Done { task, attempt, outcome, yielded: _ } => self.done(session, task, attempt, outcome),
             Op::Refs { retain, drop } => {
                 for object in retain {
                     self.session_hold(session, object);

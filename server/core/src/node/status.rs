@@ -6,7 +6,7 @@ use thornback_types::Resources;
 
 use crate::node::Node;
 use crate::node::worker::WorkerState;
-use crate::task::{RunState, TaskState};
+use crate::task::{Kind, RunState, TaskState};
 
 /// Numbers of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +56,10 @@ pub struct Item {
 impl Node {
     pub(crate) fn status(&self, nodes: usize) -> Status {
         let running = self.runs.sum(|run| u64::from(run.state == RunState::Sent)) as usize;
+        // The record of an actor's creation lives as long as the actor; its run is what waits.
+        let is_creation = |kind: Kind| matches!(kind, Kind::Create(_));
+        let waiting = self.tasks.sum(|task| u64::from(!task.is_finished() && !is_creation(task.spec.kind)))
+            + self.runs.sum(|run| u64::from(is_creation(run.spec.kind)));
         Status {
             total: self.config.resources.clone(),
             available: self.available.clone(),
@@ -64,8 +68,7 @@ impl Node {
             spilled_bytes: self.store.spilled_bytes,
             sessions: self.sessions.len(),
             workers: self.workers.iter().map(|(id, worker)| self.worker_status(id.0, worker)).collect(),
-            tasks_queued: (self.tasks.sum(|task| u64::from(!task.is_finished())) as usize)
-                .saturating_sub(running),
+            tasks_queued: (waiting as usize).saturating_sub(running),
             tasks_running: running,
             tasks_finished: self.tasks_finished,
             actors: self.hosted.len(),

@@ -14,7 +14,7 @@ use thornback_types::{
 };
 
 use crate::effect::{Effect, Message, Stop};
-use crate::input::{ExitStatus, Printed};
+use crate::input::{ExitStatus, Printed, Retries};
 use crate::map::{Map, Seed};
 use crate::message::RunOutcome;
 use crate::node::Node;
@@ -280,9 +280,13 @@ impl Node {
             _ => None,
         };
         let failure = Arc::new(failure);
+        // They start in the order in which they were sent, and so many at once.
+        let at_once = actor
+            .and_then(|actor| self.hosted.get(&actor))
+            .map_or(1, |h| h.spec.options.max_concurrency.max(1));
         for (i, task) in worker.running.drain(..).enumerate() {
-            // An actor may have run any of them at once; another worker runs them in order, and only the first can have done harm.
-            let lost = i == 0 || actor.is_some();
+            // Those behind them have not started, unless an answer was on its way. What may run only once is not risked on that.
+            let lost = i < at_once as usize || self.runs_once(task);
             self.run_lost(
                 task,
                 if lost { RunOutcome::Lost(Arc::clone(&failure)) } else { RunOutcome::NotRun },
@@ -293,6 +297,25 @@ impl Node {
         }
         self.forget_pool_if_empty(worker.pool);
         self.forget_job_if_over(worker.job);
+    }
+
+    /// Whether a task may not be run a second time, whoever owns it.
+    pub(crate) fn runs_once(&self, task: TaskId) -> bool {
+        let retries = match (self.tasks.get(&task), self.runs.get(&task)) {
+            (Some(task), _) => task.retries,
+            (None, Some(run)) => run.spec.declaration.max_retries,
+            (None, None) => return false,
+        };
+        retries == Retries::Limited(0)
+    }
+
+    /// A worker that will take nothing more: it is let go, whatever it was leased for.
+    pub(crate) fn dismiss(&mut self, id: WorkerId, how: Stop) {
+        self.end_lease(id);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.state = WorkerState::Idle { since: self.now };
+        }
+        self.stop_worker(id, how);
     }
 
     /// Returns what a worker holds to the node or its bundle.

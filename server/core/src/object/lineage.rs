@@ -26,7 +26,8 @@ impl Node {
             let attempts = task.attempt;
             let then = format!("Its task has run {attempts} times, as often as it may (max_retries).");
             let failure = Self::lost(object, why, Code::ReconstructionFailed, &then);
-            return self.object_failed(object, &failure);
+            self.object_failed(object, &failure);
+            return self.lineage_unneeded(id);
         }
         task.attempt += 1;
         task.state = TaskState::Waiting;

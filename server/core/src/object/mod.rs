@@ -131,10 +131,6 @@ impl ObjectRecord {
         matches!(self.copy, Copy::Here(_) | Copy::Spilling(_))
     }
 
-    pub(crate) fn is_sealed_here(&self) -> bool {
-        self.is_here()
-    }
-
     pub(crate) fn location(&self) -> Option<Location> {
         match self.copy {
             Copy::Here(location) | Copy::Spilling(location) => Some(location),

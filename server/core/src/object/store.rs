@@ -117,7 +117,7 @@ impl Node {
             return Ok(());
         }
         if let Some(state) = self.sessions.get_mut(&session) {
-            state.creating.insert(object);
+            state.creating.insert(object, 0);
         }
         self.want_room(self.wanted(object, size, Why::Fill(session)));
         Ok(())
@@ -298,34 +298,47 @@ impl Node {
         }
     }
 
+    /// Bytes from a session without shared memory, in order and without gaps.
     pub(crate) fn write(&mut self, session: SessionId, object: ObjectId, offset: u64, data: Bytes) -> Taken {
-        let Some(Copy::Creating(location, by)) = self.objects.get(&object).map(|record| record.copy) else {
-            return Err(invalid(format!("The object {object} is not being filled.")));
-        };
-        let end = offset.checked_add(data.len() as u64);
-        if by != session || end.is_none_or(|end| end > location.size) {
+        let location = self.being_filled(session, object)?;
+        let size = data.len() as u64;
+        let sent = self.sessions.get_mut(&session).and_then(|state| state.creating.get_mut(&object));
+        let Some(sent) = sent.filter(|sent| **sent == offset && size <= location.size - offset) else {
             return Err(invalid(format!(
-                "{} bytes at {offset} lie outside of the object {object} of {} bytes.",
-                data.len(),
+                "{size} bytes at {offset} are not the next of the object {object} of {} bytes.",
                 location.size
             )));
-        }
-        let location =
-            Location { arena: location.arena, offset: location.offset + offset, size: data.len() as u64 };
+        };
+        *sent += size;
+        let location = Location { arena: location.arena, offset: location.offset + offset, size };
         self.out.push(Effect::WriteArena { location, data });
         Ok(())
     }
 
-    pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
-        let Some(record) = self.objects.get_mut(&object) else {
-            return Err(invalid(format!("The object {object} was never created.")));
-        };
-        let Copy::Creating(location, by) = record.copy else {
-            return Err(invalid(format!("The object {object} is not being filled.")));
-        };
-        if by != session {
-            return Err(invalid(format!("The object {object} is being filled by another session.")));
+    /// Where the object lies that this session fills.
+    fn being_filled(&self, session: SessionId, object: ObjectId) -> Result<Location, Box<Failure>> {
+        match self.objects.get(&object).map(|record| record.copy) {
+            Some(Copy::Creating(location, by)) if by == session => Ok(location),
+            Some(Copy::Creating(..)) => {
+                Err(invalid(format!("The object {object} is being filled by another session.")))
+            }
+            Some(_) => Err(invalid(format!("The object {object} is not being filled."))),
+            None => Err(invalid(format!("The object {object} was never created."))),
         }
+    }
+
+    pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
+        let location = self.being_filled(session, object)?;
+        let state = self.sessions.get(&session).filter(|state| !state.shared_memory);
+        if let Some(sent) =
+            state.and_then(|state| state.creating.get(&object)).filter(|sent| **sent < location.size)
+        {
+            return Err(invalid(format!(
+                "Only {sent} of the {} bytes of the object {object} were sent.",
+                location.size
+            )));
+        }
+        let Some(record) = self.objects.get_mut(&object) else { return Ok(()) };
         record.copy = Copy::Here(location);
         record.rare().refs.clone_from(&refs);
         for inner in refs {
@@ -345,7 +358,7 @@ impl Node {
     }
 
     pub(crate) fn abort(&mut self, session: SessionId, object: ObjectId) -> Taken {
-        if self.sessions.get_mut(&session).is_some_and(|state| state.creating.remove(&object)) {
+        if self.sessions.get_mut(&session).is_some_and(|state| state.creating.remove(&object).is_some()) {
             self.abort_create(object);
         }
         Ok(())

@@ -13,14 +13,7 @@ use crate::task::{Kind, RunState, TaskState};
 
 impl Node {
     /// An attempt is over. Only the present attempt of a task that is not finished can say so.
-    pub(crate) fn task_answered(
-        &mut self,
-        id: TaskId,
-        attempt: u32,
-        outcome: RunOutcome,
-        yielded: u64,
-        from: NodeId,
-    ) {
+    pub(crate) fn task_answered(&mut self, id: TaskId, attempt: u32, outcome: RunOutcome, from: NodeId) {
         let current = self.tasks.get(&id).filter(|task| task.attempt == attempt && !task.is_finished());
         let Some(task) = current else {
             if let RunOutcome::Results(outputs) = &outcome {
@@ -33,7 +26,7 @@ impl Node {
             RunOutcome::Results(outputs) => match outputs.iter().find_map(|output| task.spec.refuses(output))
             {
                 Some(failure) => self.finish_failed(id, Arc::new(failure)),
-                None => self.finish(id, outputs, yielded, from),
+                None => self.finish(id, outputs, from),
             },
             RunOutcome::Failed(failure) if self.may_retry_after(id, &failure) => self.retry(id),
             RunOutcome::Failed(failure) => self.finish_failed(id, failure),
@@ -73,12 +66,12 @@ impl Node {
         self.when_dependencies_are_ready(id);
     }
 
-    fn finish(&mut self, id: TaskId, outputs: Vec<RemoteOutput>, yielded: u64, from: NodeId) {
+    fn finish(&mut self, id: TaskId, outputs: Vec<RemoteOutput>, from: NodeId) {
         let Some(task) = self.tasks.get(&id) else { return };
         let spec = Arc::clone(&task.spec);
         let mut stored = 0;
         match spec.declaration.returns {
-            Returns::Stream => self.stream_ended(id, yielded, None),
+            Returns::Stream => self.stream_ended(id, None),
             Returns::Fixed(n) => {
                 let given = outputs.len();
                 let mut outputs = outputs.into_iter();
@@ -98,7 +91,8 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         // Lineage: what lies in a store may be lost, and is made again by another run. What is inline lives and dies with this node.
         task.lineage += stored;
-        if task.lineage > 0 && spec.kind == Kind::Task && task.retries != Retries::Limited(0) {
+        if task.lineage > 0 && spec.kind == Kind::Task && spec.declaration.max_retries != Retries::Limited(0)
+        {
             task.state = TaskState::Finished;
             self.tasks_finished += 1;
         } else {
@@ -122,10 +116,7 @@ impl Node {
         };
         match (spec.kind, spec.declaration.returns) {
             (Kind::Create(actor), _) => self.creation_failed(actor, &failure),
-            (_, Returns::Stream) => {
-                let produced = self.streams.get(&id).map_or(0, |stream| stream.produced);
-                self.stream_ended(id, produced, Some(failure));
-            }
+            (_, Returns::Stream) => self.stream_ended(id, Some(failure)),
             (_, Returns::Fixed(n)) => {
                 for i in 0..n {
                     self.object_ready(id.output(i), Outcome::Failure(Arc::clone(&failure)));

@@ -29,10 +29,7 @@ impl Node {
         }
         let Some(pool) = spec.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool)) else {
             let (task, outcome) = (spec.id, RunOutcome::NotRun);
-            return self.mail(
-                from,
-                PeerMessage::Finished { task, attempt, outcome, owners: Vec::new(), yielded: 0 },
-            );
+            return self.mail(from, PeerMessage::Finished { task, attempt, outcome, owners: Vec::new() });
         };
         for object in spec.refs() {
             self.hold(object);
@@ -196,7 +193,6 @@ impl Node {
         task: TaskId,
         attempt: u32,
         outcome: Result<Vec<Output>, Box<Failure>>,
-        yielded: u64,
     ) -> Taken {
         let (id, _) = self.worker_of(session)?;
         let now = self.now;
@@ -225,7 +221,7 @@ impl Node {
             self.actor_created(actor, id, task, outcome);
             return Ok(());
         }
-        self.run_over(task, outcome, yielded);
+        self.run_over(task, outcome);
         if let Some(Kind::Call { actor, .. }) = kind {
             self.advance_mailbox(actor);
         } else if idle {
@@ -236,17 +232,27 @@ impl Node {
 
     fn outputs_of(&mut self, task: TaskId, outputs: Vec<Output>) -> RunOutcome {
         let output = |(i, output): (usize, Output)| match output {
-            Output::Value(value) => RemoteOutput::Value(value),
+            Output::Value(value) => Ok(RemoteOutput::Value(value)),
             Output::Stored => self.stored_output(task.output(i as u32)),
         };
-        RunOutcome::Results(outputs.into_iter().enumerate().map(output).collect())
+        match outputs.into_iter().enumerate().map(output).collect() {
+            Ok(outputs) => RunOutcome::Results(outputs),
+            Err(failure) => RunOutcome::Failed(Arc::new(failure)),
+        }
     }
 
-    /// A sealed output; one that was never sealed is a lie of the worker, told as an empty value would be: as nothing.
-    pub(crate) fn stored_output(&self, object: ObjectId) -> RemoteOutput {
-        match self.objects.get(&object).filter(|record| record.is_sealed_here()) {
-            Some(record) => RemoteOutput::Stored { size: record.bytes(), refs: record.contained().to_vec() },
-            None => RemoteOutput::Value(Value::nil()),
+    /// A sealed output. That it was sealed is the worker's word, which may be wrong.
+    pub(crate) fn stored_output(&self, object: ObjectId) -> Result<RemoteOutput, Failure> {
+        match self.objects.get(&object).filter(|record| record.is_here()) {
+            Some(record) => {
+                Ok(RemoteOutput::Stored { size: record.bytes(), refs: record.contained().to_vec() })
+            }
+            None => {
+                let message = format!(
+                    "The worker says that it stored the result {object}, and has not sealed it; its SDK is at fault."
+                );
+                Err(Failure::new(Code::Internal, message).of_task(object.task()))
+            }
         }
     }
 
@@ -258,7 +264,7 @@ impl Node {
         });
         match create {
             Some(actor) => self.actor_not_created(actor, task, Arc::new(failure)),
-            None => self.run_over(task, RunOutcome::Failed(Arc::new(failure)), 0),
+            None => self.run_over(task, RunOutcome::Failed(Arc::new(failure))),
         }
     }
 
@@ -273,20 +279,20 @@ impl Node {
                 self.actor_creation_lost(actor, task, failure)
             }
             (Kind::Task, None, RunOutcome::NotRun) => self.requeue_front(task),
-            (_, Some(failure), _) => self.run_over(task, RunOutcome::Failed(Arc::new(*failure)), 0),
-            (_, None, outcome) => self.run_over(task, outcome, 0),
+            (_, Some(failure), _) => self.run_over(task, RunOutcome::Failed(Arc::new(*failure))),
+            (_, None, outcome) => self.run_over(task, outcome),
         }
     }
 
     /// Forgets the run and tells the owner.
-    pub(crate) fn run_over(&mut self, task: TaskId, outcome: RunOutcome, yielded: u64) {
+    pub(crate) fn run_over(&mut self, task: TaskId, outcome: RunOutcome) {
         let Some(run) = self.runs.remove(&task) else { return };
         for object in run.pins {
             self.unpin_many(object, 1);
         }
         let (owner, attempt) = (run.spec.owner, run.attempt);
         if owner == self.me {
-            return self.task_answered(task, attempt, outcome, yielded, self.me);
+            return self.task_answered(task, attempt, outcome, self.me);
         }
         let refs: Vec<ObjectId> = match &outcome {
             RunOutcome::Results(outputs) => outputs.iter().flat_map(refs_of).collect(),
@@ -298,7 +304,7 @@ impl Node {
                 self.keep_for_owner(task.output(i as u32));
             }
         }
-        self.mail(owner, PeerMessage::Finished { task, attempt, outcome, owners, yielded });
+        self.mail(owner, PeerMessage::Finished { task, attempt, outcome, owners });
         for object in run.spec.refs() {
             self.release(object, 1);
         }

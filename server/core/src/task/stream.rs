@@ -48,7 +48,14 @@ impl Node {
         let Ok(position) = u32::try_from(index) else { return Ok(()) };
         let item = match item {
             Output::Value(value) => RemoteOutput::Value(value),
-            Output::Stored => self.stored_output(task.output(position)),
+            Output::Stored => match self.stored_output(task.output(position)) {
+                Ok(item) => item,
+                Err(failure) => {
+                    // The stream cannot go on without it.
+                    self.end_task(task, &failure, true);
+                    return Err(Box::new(failure));
+                }
+            },
         };
         if owner == self.me {
             self.stream_item(task, attempt, index, item, owner);
@@ -102,10 +109,10 @@ impl Node {
         self.object_ready(object, outcome);
     }
 
-    /// No more items will come.
-    pub(crate) fn stream_ended(&mut self, id: TaskId, count: u64, failure: Option<Arc<Failure>>) {
+    /// No more items will come. Their number is that of those which came, whatever the worker says: who waits for one more would wait for ever.
+    pub(crate) fn stream_ended(&mut self, id: TaskId, failure: Option<Arc<Failure>>) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let (submitter, count) = (stream.submitter, count.max(stream.produced));
+        let (submitter, count) = (stream.submitter, stream.produced);
         self.send(submitter, Message::StreamEnd { task: id, count, failure });
     }
 

@@ -294,9 +294,9 @@ impl Node {
             None => nodes.iter().find(|node| **node == self.me).or_else(|| nodes.first()),
         };
         let outside = || {
+            let (has, wanted) = (nodes.len(), bundle.unwrap_or(0));
             invalid(format!(
-                "The placement group {group} has {} bundle(s); there is no bundle {bundle:?}.",
-                nodes.len()
+                "The placement group {group} has {has} bundle(s), counted from 0; there is no bundle {wanted}."
             ))
         };
         node.copied().map(Some).ok_or_else(outside)
@@ -380,7 +380,15 @@ impl Node {
             interrupted: None,
             spec,
         };
+        let (demand, placement) = (&run.spec.declaration.resources, run.spec.declaration.placement);
+        let too_large = placement.is_some_and(|(group, bundle)| self.is_too_large(demand, group, bundle));
         self.runs.insert(id, run);
+        if too_large {
+            return self.run_failed(
+                id,
+                *invalid("The task needs more than its bundle of the placement group holds."),
+            );
+        }
         self.enqueue(id);
     }
 
