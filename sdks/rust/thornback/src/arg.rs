@@ -1,0 +1,150 @@
+//! Arguments of calls: values, and refs that stand for values.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use thornback_types::Id;
+use thornback_wire::convert::WireId;
+use thornback_wire::v1;
+
+use crate::client::Client;
+use crate::object::{Ref, put_encoded};
+use crate::value::{Data, Encoded, Keep, encode, encode_owned};
+use crate::{Error, Result};
+
+/// What may be passed where a function takes a `T`: a `T`, a `&T`, or a [`Ref<T>`] whose value the function will get.
+///
+/// Also `&str` for a `String`, and `&[T]` for a `Vec<T>`. There is nothing to implement by hand.
+pub trait Arg<T> {
+    #[doc(hidden)]
+    fn add_to(self, args: &mut Args<'_>);
+}
+
+/// Values of a call's frame beyond this go through the store, so that a call always fits in one frame.
+const INLINE_BYTES_MAX: usize = 1 << 20;
+
+/// The arguments of one call, in order.
+///
+/// The typed calls make one; it is public for calls whose shape is known only when the program runs, and for keyword arguments of functions in
+/// other languages.
+///
+/// ```no_run
+/// # fn example(client: thornback::Client, picture: thornback::Ref<Vec<u8>>) {
+/// use thornback::{Args, Ref, Task};
+///
+/// static RESIZE: Task<(Vec<u8>,), Ref<Vec<u8>>> = Task::named("images.resize");
+/// let args = Args::new(&client).arg(&picture).keyword::<i64>("width", 640);
+/// let small = RESIZE.submit_args(args);
+/// # }
+/// ```
+#[must_use = "arguments do nothing until they are submitted"]
+pub struct Args<'c> {
+    pub(crate) client: &'c Client,
+    args: Vec<v1::Arg>,
+    inline_bytes: usize,
+    /// Held until the call is on its way, so that nothing it refers to is let go before.
+    keep: Keep,
+    error: Option<Error>,
+}
+
+impl<'c> Args<'c> {
+    /// No arguments yet.
+    pub fn new(client: &'c Client) -> Args<'c> {
+        Args { client, args: Vec::new(), inline_bytes: 0, keep: Keep::default(), error: None }
+    }
+
+    pub(crate) fn with_capacity(client: &'c Client, count: usize) -> Args<'c> {
+        Args { args: Vec::with_capacity(count), ..Args::new(client) }
+    }
+
+    /// Adds a positional argument.
+    pub fn arg<T>(mut self, arg: impl Arg<T>) -> Args<'c> {
+        arg.add_to(&mut self);
+        self
+    }
+
+    /// Adds a keyword argument, for functions of languages that have them.
+    pub fn keyword<T>(mut self, keyword: &str, arg: impl Arg<T>) -> Args<'c> {
+        arg.add_to(&mut self);
+        if let Some(last) = self.args.last_mut() {
+            keyword.clone_into(&mut last.keyword);
+        }
+        self
+    }
+
+    fn add_encoded(&mut self, encoded: Result<Encoded>) {
+        match encoded {
+            Ok(encoded) => {
+                let size = encoded.value.size();
+                if !self.client.link.is_inline(&encoded.value) || self.inline_bytes + size > INLINE_BYTES_MAX {
+                    let stored: Ref<()> = put_encoded(self.client, self.client.link.next_put(), encoded);
+                    self.add_ref(&stored);
+                    return;
+                }
+                self.inline_bytes += size;
+                self.keep.append(encoded.keep);
+                self.add(v1::arg::Arg::Value(encoded.value.into()));
+            }
+            Err(error) => {
+                self.error.get_or_insert(error);
+            }
+        }
+    }
+
+    fn add_ref<T>(&mut self, r: &Ref<T>) {
+        self.hold(r.id().0, r.slot().clone());
+        self.add(v1::arg::Arg::Ref(r.id().write()));
+    }
+
+    fn add(&mut self, arg: v1::arg::Arg) {
+        self.args.push(v1::Arg { keyword: String::new(), arg: Some(arg) });
+    }
+
+    fn hold(&mut self, id: Id, holder: Arc<dyn Any + Send + Sync>) {
+        self.keep.add(id, holder);
+    }
+
+    /// The arguments as they go on the wire, and what must be kept until they are on their way.
+    pub(crate) fn finish(self) -> Result<(Vec<v1::Arg>, Keep)> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok((self.args, self.keep)),
+        }
+    }
+}
+
+impl<T: Data> Arg<T> for T {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_encoded(encode_owned(self));
+    }
+}
+
+impl<T: Data> Arg<T> for &T {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_encoded(encode(self));
+    }
+}
+
+impl<T> Arg<T> for Ref<T> {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_ref(&self);
+    }
+}
+
+impl<T> Arg<T> for &Ref<T> {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_ref(self);
+    }
+}
+
+impl Arg<String> for &str {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_encoded(crate::value::encode_text(self));
+    }
+}
+
+impl<T: Data + Clone> Arg<Vec<T>> for &[T] {
+    fn add_to(self, args: &mut Args<'_>) {
+        args.add_encoded(encode_owned(self.to_vec()));
+    }
+}

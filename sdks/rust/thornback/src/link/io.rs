@@ -1,0 +1,345 @@
+//! The thread that holds a session: wishes in, frames out, frames in, wakers out. One turn of its loop does all there is of each, so that
+//! whatever came together goes out together.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thornback_session::client::Config;
+use thornback_session::{Client as Session, End, Event};
+use thornback_types::{Code, Failure, JobId, NodeId, Time};
+use thornback_wire::v1;
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+
+use super::carrier::{Address, Carrier};
+use super::table::{Listener, QUEUED_BYTES_MAX, Table};
+use super::{Item, Link, Shared, Welcome, lock, salt};
+use crate::client::{LocalServer, Where};
+use crate::worker::Inbox;
+use crate::{Error, Result};
+
+/// How to open a session.
+pub(crate) struct Opening {
+    pub(crate) at: Where,
+    pub(crate) token: String,
+    pub(crate) hello: v1::Hello,
+    /// Where runs go, for a worker.
+    pub(crate) inbox: Option<Arc<Inbox>>,
+    pub(crate) listener: Box<dyn Listener>,
+}
+
+/// Between attempts to connect again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long the last words may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Opens a session on a thread of its own, and gives its handle side.
+pub(crate) async fn open(opening: Opening) -> Result<Arc<Link>> {
+    let (sender, receiver) = oneshot::channel();
+    let no_thread = |error: io::Error| Error::new(Code::Internal, format!("the thread of the session cannot be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(no_thread)?;
+    std::thread::Builder::new().name("thornback-io".into()).spawn(move || runtime.block_on(run(opening, sender))).map_err(no_thread)?;
+    receiver.await.unwrap_or_else(|_| Err(Error::connection_lost("the thread of the session ended before it was open")))
+}
+
+async fn run(opening: Opening, opened: oneshot::Sender<Result<Arc<Link>>>) {
+    let (mut thread, server) = match Thread::open(opening).await {
+        Ok(open) => open,
+        Err(error) => {
+            // Whoever asked may have stopped waiting.
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    // If nobody waits any more, the link closes the session as it is dropped.
+    let _ = opened.send(Ok(Link::new(thread.shared.clone())));
+    let error = thread.serve().await;
+    thread.end(error);
+    drop(thread);
+    if let Some(server) = server {
+        server.stop();
+    }
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    session: Session,
+    carrier: Carrier,
+    table: Table,
+    /// Wishes that are not worked off yet.
+    items: VecDeque<Item>,
+    descriptors: VecDeque<OwnedFd>,
+    address: Address,
+    token: String,
+    start: Instant,
+    sleep: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+}
+
+impl Thread {
+    async fn open(opening: Opening) -> Result<(Thread, Option<LocalServer>)> {
+        let Opening { at, token, mut hello, inbox, listener } = opening;
+        let (address, server) = match at {
+            Where::At(address) => (address, None),
+            Where::Local(start) => {
+                let (server, address) = start.start().await?;
+                (address, Some(server))
+            }
+        };
+        hello.features = vec!["streams".into(), "actors".into(), "logs".into()];
+        if Carrier::has_shared_memory(&address) {
+            hello.features.push("shared-memory".into());
+        }
+        hello.token.clone_from(&token);
+        let start = Instant::now();
+        let mut carrier = Carrier::connect(&address, &token).await?;
+        let mut session = Session::new(Time::ZERO, Config::new(hello));
+        let welcome = greet(&mut session, &mut carrier, start).await?;
+        let shared = Arc::new(Shared::new(salt()?, read_welcome(&welcome, &session)));
+        let table = Table::new(shared.clone(), inbox, listener);
+        let thread = Thread {
+            shared,
+            session,
+            carrier,
+            table,
+            items: VecDeque::new(),
+            descriptors: VecDeque::new(),
+            address,
+            token,
+            start,
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
+        };
+        Ok((thread, server))
+    }
+
+    fn now(&self) -> Time {
+        now(self.start)
+    }
+
+    /// Serves the session to its end, and says why it ended.
+    async fn serve(&mut self) -> Error {
+        loop {
+            self.work_off();
+            if let Err(error) = self.transmit() {
+                self.reconnect(error).await;
+            }
+            if let Some(end) = self.news().await {
+                self.last_words().await;
+                return ended(&end);
+            }
+            if let Err(error) = self.wait().await {
+                self.reconnect(error).await;
+            }
+        }
+    }
+
+    /// Does what the handles wished, as far as the session has room.
+    fn work_off(&mut self) {
+        if self.items.is_empty() {
+            lock(&self.shared.outbox).swap(&mut self.items);
+        }
+        while self.session.queued_bytes() < QUEUED_BYTES_MAX
+            && let Some(item) = self.items.pop_front()
+        {
+            self.table.apply(item, &mut self.session);
+        }
+        self.table.flush(&mut self.session);
+        if self.table.closing && self.items.is_empty() && !self.table.has_more() {
+            self.session.goodbye(None);
+        }
+    }
+
+    fn transmit(&mut self) -> io::Result<()> {
+        let now = self.now();
+        loop {
+            while self.carrier.wants_more()
+                && let Some(transmit) = self.session.poll_transmit(now)
+            {
+                self.carrier.queue(&transmit);
+            }
+            if !self.carrier.is_behind() {
+                return Ok(());
+            }
+            self.carrier.write()?;
+            // What the carrier does not take yet stays in the session, where it gathers into larger frames.
+            if self.carrier.is_behind() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What happened to the session; gives its end.
+    async fn news(&mut self) -> Option<End> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Ended(end) => return Some(end),
+                Event::ConnectionDead => self.reconnect(io::ErrorKind::TimedOut.into()).await,
+                Event::Welcomed(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Waits for whatever comes first and takes it.
+    async fn wait(&mut self) -> io::Result<()> {
+        // Wishes that are left wait for room in the session, which comes with a frame.
+        let more = self.items.is_empty() || self.session.queued_bytes() < QUEUED_BYTES_MAX;
+        self.arm();
+        let behind = self.carrier.is_behind();
+        let shared = self.shared.clone();
+        tokio::select! {
+            biased;
+            ready = self.carrier.ready(behind) => {
+                ready?;
+                return self.read();
+            }
+            () = shared.bell.notified(), if more => {}
+            () = self.sleep.as_mut() => {
+                self.armed = None;
+                let now = self.now();
+                self.session.handle_timeout(now);
+                self.table.ring(Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        self.carrier.read(&mut self.descriptors)?;
+        let now = self.now();
+        loop {
+            match self.carrier.frame() {
+                Ok(Some(frame)) => {
+                    let bytes = frame.len();
+                    for (_, op) in self.session.handle_frame(now, frame) {
+                        self.table.handle(op, bytes, &mut self.descriptors, &mut self.session);
+                    }
+                }
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.session.violated(error.to_failure());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sets the alarm if it has to ring earlier than it would. One that rings too early finds nothing to do and is set again.
+    fn arm(&mut self) {
+        let session = self.session.poll_timeout().map(|at| self.start + Duration::from_nanos(at.as_nanos()));
+        let Some(due) = [session, self.table.next_alarm()].into_iter().flatten().min() else { return };
+        if self.armed.is_none_or(|armed| due < armed) {
+            self.sleep.as_mut().reset(due.into());
+            self.armed = Some(due);
+        }
+    }
+
+    /// The connection is lost: makes another, within the session's grace.
+    async fn reconnect(&mut self, _why: io::Error) {
+        let now = self.now();
+        self.session.connection_lost(now);
+        while self.session.ended().is_none() {
+            if Carrier::is_gone(&self.address) {
+                let failure = Failure::new(Code::ConnectionLost, format!("the node at {} is gone", self.address));
+                self.session.goodbye(Some(failure));
+                return;
+            }
+            if let Ok(carrier) = Carrier::connect(&self.address, &self.token).await {
+                self.carrier = carrier;
+                self.descriptors.clear();
+                let now = self.now();
+                self.session.reconnect(now);
+                return;
+            }
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+            let now = self.now();
+            self.session.handle_timeout(now);
+        }
+    }
+
+    /// Sends what is left to say: a goodbye with its reason.
+    async fn last_words(&mut self) {
+        let now = self.now();
+        while let Some(transmit) = self.session.poll_transmit(now) {
+            self.carrier.queue(&transmit);
+        }
+        let write = async {
+            while self.carrier.write().is_ok() && self.carrier.is_behind() {
+                // What still comes in is nobody's any more.
+                if self.carrier.ready(true).await.is_err() || self.carrier.read(&mut self.descriptors).is_err() {
+                    break;
+                }
+            }
+        };
+        // A node that takes nothing any more is not waited for.
+        let _ = tokio::time::timeout(GOODBYE_TIMEOUT, write).await;
+    }
+
+    fn end(&mut self, error: Error) {
+        let rest = lock(&self.shared.outbox).end(error.clone());
+        self.table.fail_all(&error);
+        for item in self.items.drain(..).chain(rest) {
+            item.refuse(&error);
+        }
+    }
+}
+
+/// Says hello and waits for the answer.
+async fn greet(session: &mut Session, carrier: &mut Carrier, start: Instant) -> Result<v1::Welcome> {
+    let mut descriptors = VecDeque::new();
+    loop {
+        while let Some(transmit) = session.poll_transmit(now(start)) {
+            carrier.queue(&transmit);
+        }
+        if carrier.write().is_err() {
+            session.connection_lost(now(start));
+        }
+        while let Some(event) = session.poll_event() {
+            match event {
+                Event::Welcomed(welcome) => return Ok(*welcome),
+                Event::Ended(end) => return Err(ended(&end)),
+                Event::ConnectionDead => return Err(Error::connection_lost("the node did not answer the hello in time")),
+            }
+        }
+        let until = session.poll_timeout().map_or(Duration::MAX, |at| at.since(now(start)));
+        let behind = carrier.is_behind();
+        match tokio::time::timeout(until, carrier.ready(behind)).await {
+            Ok(Ok(())) if carrier.read(&mut descriptors).is_ok() => {
+                while let Some(frame) = carrier.frame()? {
+                    // Nothing but the welcome comes before we said anything.
+                    let _ = session.handle_frame(now(start), frame).count();
+                }
+            }
+            Ok(_) => session.connection_lost(now(start)),
+            Err(_) => session.handle_timeout(now(start)),
+        }
+    }
+}
+
+fn read_welcome(welcome: &v1::Welcome, session: &Session) -> Welcome {
+    Welcome {
+        node: NodeId::from_slice(&welcome.node).unwrap_or_default(),
+        job: JobId::from_slice(&welcome.job),
+        namespace: welcome.namespace.clone(),
+        server: welcome.server.clone(),
+        inline_bytes: session.limits().inline_bytes,
+        shared_memory: session.has_feature("shared-memory"),
+    }
+}
+
+fn ended(end: &End) -> Error {
+    match end.failure() {
+        Some(failure) => failure.into(),
+        None => Error::connection_lost(format!("the session is over: {end}")),
+    }
+}
+
+fn now(start: Instant) -> Time {
+    Time(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+}

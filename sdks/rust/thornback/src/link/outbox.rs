@@ -1,0 +1,121 @@
+//! What handles ask of the thread, in the order in which they asked.
+
+use std::collections::VecDeque;
+use std::sync::Weak;
+use std::time::Instant;
+
+use thornback_types::{Id, ObjectId, TaskId};
+use thornback_wire::v1;
+use tokio::sync::oneshot;
+
+use super::objects::{FetchSlot, Room, Storing};
+use super::timer::TimerSlot;
+use crate::object::{Slot, StreamSlot};
+use crate::{Error, Result};
+
+/// One wish.
+pub(crate) enum Item {
+    /// To be sent as it is.
+    Op(v1::client_op::Op),
+    /// The completion of this object will come unasked; the session has a count on it already.
+    Expect(ObjectId, Weak<Slot>),
+    /// The completion of this object is wanted, of which only the id was known.
+    Watch(ObjectId, Weak<Slot>),
+    /// One count more on an object, actor or stream.
+    Retain(Id),
+    /// One count less. What was expected of it is not wanted any more.
+    Drop(Id),
+    /// The items and the end of this stream will come.
+    ExpectStream(Weak<StreamSlot>),
+    Consumed(TaskId, u64),
+    /// Where does this object lie?
+    Fetch(ObjectId, Weak<FetchSlot>),
+    Release(ObjectId),
+    /// Make a large value an object.
+    Store(Box<Storing>),
+    /// Give room for an object that the user fills; `None` where there is no shared memory.
+    Room(ObjectId, u64, oneshot::Sender<Result<Option<Room>>>),
+    /// The reply with this number goes here.
+    Reply(u64, oneshot::Sender<Result<v1::reply::Reply>>),
+    Timer(Instant, Weak<TimerSlot>),
+    /// Tell when everything before this was handed to the carrier.
+    Flush(oneshot::Sender<Result<()>>),
+    /// The session is no longer wanted. The sender is dropped once it is over.
+    Close(Option<oneshot::Sender<()>>),
+}
+
+/// Wishes since the thread last looked. Once the session has ended, they are answered here with the reason.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    items: VecDeque<Item>,
+    ended: Option<Error>,
+}
+
+impl Outbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        self.items.push_back(item);
+    }
+
+    /// Once the session has ended: what was pushed, to be refused without the lock, because waking a waiter runs code of others.
+    pub(super) fn refused(&mut self) -> Option<(Error, VecDeque<Item>)> {
+        self.ended.clone().map(|error| (error, std::mem::take(&mut self.items)))
+    }
+
+    /// Gives what there is, and takes an empty queue to fill next.
+    pub(super) fn swap(&mut self, other: &mut VecDeque<Item>) {
+        std::mem::swap(&mut self.items, other);
+    }
+
+    /// No more is taken; what is asked from now on fails with this error.
+    pub(super) fn end(&mut self, error: Error) -> VecDeque<Item> {
+        self.ended = Some(error);
+        std::mem::take(&mut self.items)
+    }
+}
+
+impl Item {
+    /// Answers a wish that cannot be met any more.
+    pub(super) fn refuse(self, error: &Error) {
+        match self {
+            Item::Expect(_, slot) | Item::Watch(_, slot) => {
+                if let Some(slot) = slot.upgrade() {
+                    slot.fail(error.clone());
+                }
+            }
+            Item::ExpectStream(stream) => {
+                if let Some(stream) = stream.upgrade() {
+                    stream.end(Some(error.clone()));
+                }
+            }
+            Item::Fetch(_, slot) => {
+                if let Some(slot) = slot.upgrade() {
+                    slot.fill(Err(error.clone()));
+                }
+            }
+            Item::Store(storing) => storing.fail(error),
+            Item::Room(_, _, sender) => {
+                let _ = sender.send(Err(error.clone()));
+            }
+            Item::Reply(_, sender) => {
+                // Whoever asked may have stopped waiting.
+                let _ = sender.send(Err(error.clone()));
+            }
+            Item::Timer(_, timer) => {
+                // The wait that the timer bounds fails by itself, with a better reason than "time is up".
+                drop(timer);
+            }
+            Item::Flush(sender) => {
+                let _ = sender.send(Err(error.clone()));
+            }
+            Item::Op(_) | Item::Retain(_) | Item::Drop(_) | Item::Consumed(..) | Item::Release(_) | Item::Close(_) => {}
+        }
+    }
+}

@@ -1,0 +1,651 @@
+//! What the thread keeps for the handles: who waits for which object, stream, reply and moment; and what every operation of the server
+//! does to them. It touches neither sockets nor threads.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use thornback_session::Client as Session;
+use thornback_types::{Code, Id, ObjectId, TaskId, Value};
+use thornback_wire::convert::{Compact, WireId};
+use thornback_wire::v1::{self, client_op, server_op};
+use tokio::sync::oneshot;
+
+use super::arena::Mapping;
+use super::objects::{FetchSlot, Found, Room, Storing};
+use super::outbox::Item;
+use super::timer::TimerSlot;
+use super::{Shared, failure_in};
+use crate::object::{Outcome, Slot, StreamSlot};
+use crate::worker::Inbox;
+use crate::{Error, Result};
+
+/// Bytes of one `Write` where there is no shared memory: large enough to be few, small enough that others get their turn.
+const WRITE_BYTES: usize = 256 << 10;
+
+/// Bytes of an object up to which the thread fills it itself; more would keep the session waiting.
+const FILL_INLINE_BYTES: u64 = 256 << 10;
+
+/// Bytes that may wait in the session before more wishes are looked at.
+pub(super) const QUEUED_BYTES_MAX: usize = 4 << 20;
+
+/// What the server says to the user rather than to a handle.
+pub(crate) trait Listener: Send {
+    fn log(&mut self, log: v1::Log);
+    fn notice(&mut self, notice: Error);
+}
+
+pub(super) struct Table {
+    shared: Arc<Shared>,
+    listener: Box<dyn Listener>,
+    /// Where runs go, in a worker.
+    inbox: Option<Arc<Inbox>>,
+    objects: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
+    streams: HashMap<Id, Weak<StreamSlot>, BuildHasherDefault<IdHasher>>,
+    fetches: HashMap<Id, Fetch>,
+    /// Objects that wait for room.
+    creates: HashMap<Id, Create>,
+    /// Objects on their way in pieces, in turn.
+    writes: VecDeque<Writing>,
+    replies: HashMap<u64, oneshot::Sender<Result<v1::reply::Reply>>>,
+    timers: BinaryHeap<Reverse<Alarm>>,
+    counts: Counts,
+    /// Nobody holds the session any more.
+    pub(super) closing: bool,
+    /// Those who wait for the end of the session; dropped then.
+    closers: Vec<oneshot::Sender<()>>,
+}
+
+/// Who waits for one object. Nearly always it is one.
+struct Entry {
+    first: Weak<Slot>,
+    more: Vec<Weak<Slot>>,
+}
+
+/// Who waits to read one stored object, and what has come of it where it comes in pieces.
+#[derive(Default)]
+struct Fetch {
+    waiting: VecDeque<Weak<FetchSlot>>,
+    partial: Option<(u64, BytesMut)>,
+}
+
+enum Create {
+    Store(Box<Storing>),
+    Room(oneshot::Sender<Result<Option<Room>>>),
+}
+
+struct Writing {
+    storing: Box<Storing>,
+    offset: u64,
+}
+
+/// Changes of counts and pins that wait for the end of the batch, because one operation carries any number of them.
+#[derive(Default)]
+struct Counts {
+    retain: Vec<ObjectId>,
+    drop: Vec<ObjectId>,
+    release: Vec<ObjectId>,
+    consumed: BTreeMap<TaskId, u64>,
+}
+
+struct Alarm(Instant, Weak<TimerSlot>);
+
+impl Table {
+    pub(super) fn new(shared: Arc<Shared>, inbox: Option<Arc<Inbox>>, listener: Box<dyn Listener>) -> Table {
+        Table {
+            shared,
+            listener,
+            inbox,
+            objects: HashMap::default(),
+            streams: HashMap::default(),
+            fetches: HashMap::new(),
+            creates: HashMap::new(),
+            writes: VecDeque::new(),
+            replies: HashMap::new(),
+            timers: BinaryHeap::new(),
+            counts: Counts::default(),
+            closing: false,
+            closers: Vec::new(),
+        }
+    }
+
+    /// Does what a handle wished.
+    pub(super) fn apply(&mut self, item: Item, session: &mut Session) {
+        match item {
+            Item::Op(op) => {
+                self.flush_retained(session);
+                self.send(op, session);
+            }
+            Item::Expect(id, slot) => {
+                self.objects.insert(id.0, Entry { first: slot, more: Vec::new() });
+            }
+            Item::Watch(id, slot) => self.watch(id, slot, session),
+            Item::Retain(id) => self.counts.retain.push(ObjectId(id)),
+            Item::Drop(id) => self.dropped(id),
+            Item::ExpectStream(stream) => {
+                if let Some(live) = stream.upgrade() {
+                    self.streams.insert(live.task.0, stream);
+                }
+            }
+            Item::Consumed(task, count) => {
+                self.counts.consumed.insert(task, count);
+            }
+            Item::Fetch(id, slot) => self.fetch(id, slot, session),
+            Item::Release(id) => self.counts.release.push(id),
+            Item::Store(storing) => {
+                self.flush_retained(session);
+                let create = v1::Create {
+                    object: storing.object.write(),
+                    size: storing.size(),
+                    task: TaskId::write_optional(storing.task.map(|(task, _)| task)),
+                    attempt: storing.task.map_or(0, |(_, attempt)| attempt),
+                };
+                self.creates.insert(storing.object.0, Create::Store(storing));
+                self.send(client_op::Op::Create(create), session);
+            }
+            Item::Room(object, size, sender) => {
+                self.creates.insert(object.0, Create::Room(sender));
+                self.send(client_op::Op::Create(v1::Create { object: object.write(), size, ..v1::Create::default() }), session);
+            }
+            Item::Reply(number, sender) => {
+                self.replies.insert(number, sender);
+            }
+            Item::Timer(at, slot) => self.timers.push(Reverse(Alarm(at, slot))),
+            Item::Flush(sender) => {
+                // Whoever asked may have stopped waiting.
+                let _ = sender.send(Ok(()));
+            }
+            Item::Close(sender) => {
+                self.closing = true;
+                self.closers.extend(sender);
+            }
+        }
+    }
+
+    /// Sends what was gathered while a batch of wishes was worked off.
+    pub(super) fn flush(&mut self, session: &mut Session) {
+        let counts = std::mem::take(&mut self.counts);
+        if !counts.retain.is_empty() || !counts.drop.is_empty() {
+            let (retain, drop) = (WireId::write_all(&counts.retain), WireId::write_all(&counts.drop));
+            self.send(client_op::Op::Refs(v1::Refs { retain, drop }), session);
+        }
+        if !counts.release.is_empty() {
+            self.send(client_op::Op::Release(v1::Release { objects: WireId::write_all(&counts.release) }), session);
+        }
+        for (task, count) in counts.consumed {
+            self.send(client_op::Op::Consumed(v1::Consumed { task: task.write(), count }), session);
+        }
+        self.write_pieces(session);
+    }
+
+    /// Whether there is more to send as soon as the session takes it.
+    pub(super) fn has_more(&self) -> bool {
+        !self.writes.is_empty()
+    }
+
+    /// A ref that was found in a value is counted before anything that could let go of that value.
+    fn flush_retained(&mut self, session: &mut Session) {
+        if !self.counts.retain.is_empty() {
+            let retain = WireId::write_all(&std::mem::take(&mut self.counts.retain));
+            self.send(client_op::Op::Refs(v1::Refs { retain, drop: Vec::new() }), session);
+        }
+    }
+
+    fn send(&mut self, op: client_op::Op, session: &mut Session) {
+        // An operation that does not fit was never sent, so what waits for its answer would wait for ever.
+        let subject = match &op {
+            client_op::Op::Submit(submit) => TaskId::from_slice(&submit.task),
+            client_op::Op::Call(call) => TaskId::from_slice(&call.task),
+            _ => None,
+        };
+        if let Err(error) = session.send(op) {
+            let error = Error::from(error.failure());
+            match subject {
+                Some(task) => self.fail_outputs(task, &error),
+                None if matches!(error.code(), Some(Code::ConnectionLost)) => {}
+                None => self.listener.notice(error),
+            }
+        }
+    }
+
+    fn fail_outputs(&mut self, task: TaskId, error: &Error) {
+        if let Some(stream) = self.streams.get(&task.0).and_then(Weak::upgrade) {
+            stream.end(Some(error.clone()));
+        }
+        for i in 0.. {
+            let Some(entry) = self.objects.get(&task.output(i).0) else { break };
+            entry.each(|slot| slot.fail(error.clone()));
+        }
+    }
+
+    fn watch(&mut self, id: ObjectId, slot: Weak<Slot>, session: &mut Session) {
+        if let Some(entry) = self.objects.get_mut(&id.0) {
+            let known = entry.outcome();
+            entry.more.push(slot.clone());
+            if let (Some(outcome), Some(slot)) = (known, slot.upgrade()) {
+                slot.fill(outcome);
+            }
+            return;
+        }
+        self.objects.insert(id.0, Entry { first: slot, more: Vec::new() });
+        self.flush_retained(session);
+        self.send(client_op::Op::Watch(v1::Watch { objects: vec![id.write()] }), session);
+    }
+
+    fn dropped(&mut self, id: Id) {
+        self.counts.drop.push(ObjectId(id));
+        if id.index() == 0 {
+            self.streams.remove(&id);
+        } else if let std::collections::hash_map::Entry::Occupied(mut entry) = self.objects.entry(id)
+            && entry.get_mut().prune()
+        {
+            entry.remove();
+        }
+    }
+
+    fn fetch(&mut self, id: ObjectId, slot: Weak<FetchSlot>, session: &mut Session) {
+        let fetch = self.fetches.entry(id.0).or_default();
+        // Without shared memory, several who want the same bytes share one transfer; with it, each gets a pin of its own.
+        let first = fetch.waiting.is_empty();
+        fetch.waiting.push_back(slot);
+        if first || self.shared.welcome.shared_memory {
+            self.send(client_op::Op::Fetch(v1::Fetch { object: id.write(), quiet: false }), session);
+        }
+    }
+
+    /// Takes an operation of the server. `frame_bytes` is the size of what it came in.
+    pub(super) fn handle(&mut self, op: server_op::Op, frame_bytes: usize, descriptors: &mut VecDeque<OwnedFd>, session: &mut Session) {
+        use server_op::Op;
+        match op {
+            Op::Completion(completion) => self.completion(completion, frame_bytes),
+            Op::StreamEnd(end) => {
+                let stream = TaskId::from_slice(&end.task).and_then(|task| self.streams.get(&task.0)).and_then(Weak::upgrade);
+                if let Some(stream) = stream {
+                    stream.end(end.failure.map(failure_in));
+                }
+            }
+            Op::Run(_) | Op::Interrupt(_) | Op::Recall(_) | Op::Resume(_) | Op::Declare(_) => self.work(op, session),
+            Op::Created(created) => self.created(created, session),
+            Op::Located(located) => self.located(located),
+            Op::Chunk(chunk) => self.chunk(&chunk),
+            Op::Arena(arena) => self.arena(arena, descriptors),
+            Op::Reply(reply) => {
+                if let Some(sender) = self.replies.remove(&reply.number) {
+                    let outcome = reply.reply.ok_or_else(|| Error::new(Code::Internal, "the node answered a request with a reply that this version does not know"));
+                    // Whoever asked may have stopped waiting.
+                    let _ = sender.send(outcome);
+                }
+            }
+            Op::Log(log) => self.listener.log(*log),
+            Op::Notice(notice) => {
+                if let Some(failure) = notice.failure {
+                    self.listener.notice(failure_in(failure));
+                }
+            }
+            Op::Refused(refused) => self.refused(*refused),
+            // The session keeps to itself what is about the conversation.
+            Op::Welcome(_) | Op::Credit(_) | Op::Ping(_) | Op::Pong(_) | Op::Goodbye(_) => {}
+        }
+    }
+
+    fn completion(&mut self, completion: v1::Completion, frame_bytes: usize) {
+        let Some(id) = Id::from_slice(&completion.object) else { return };
+        let entry = self.objects.get(&id);
+        let stream = if entry.is_none() { self.streams.get(&id.with_index(0)).and_then(Weak::upgrade) } else { None };
+        if entry.is_none() && stream.is_none() {
+            // Its last ref went while this was on its way.
+            return;
+        }
+        let outcome = match completion.outcome {
+            Some(v1::completion::Outcome::Value(value)) => match Value::try_from(value) {
+                Ok(mut value) => {
+                    value.compact(frame_bytes);
+                    Outcome::from(value)
+                }
+                Err(invalid) => Outcome::Failed(invalid.failure().into()),
+            },
+            Some(v1::completion::Outcome::Failure(failure)) => Outcome::Failed(failure_in(*failure)),
+            Some(v1::completion::Outcome::Stored(_)) => Outcome::Stored,
+            None => Outcome::Failed(Error::new(Code::Internal, "the node told of an outcome that this version does not know")),
+        };
+        match (entry, stream) {
+            (Some(entry), _) => entry.fill(outcome),
+            (None, Some(stream)) => stream.item(outcome),
+            (None, None) => {}
+        }
+    }
+
+    fn work(&mut self, op: server_op::Op, session: &mut Session) {
+        let Some(inbox) = &self.inbox else { return };
+        match op {
+            server_op::Op::Declare(declare) => inbox.declare(*declare),
+            server_op::Op::Run(run) => inbox.run(run),
+            server_op::Op::Resume(resume) => inbox.resume(&resume),
+            server_op::Op::Interrupt(interrupt) => {
+                if let Some((run, failure)) = inbox.interrupt(&interrupt) {
+                    self.counts.release.extend(crate::worker::pinned(&run));
+                    let done = v1::Done { task: run.task, attempt: run.attempt, failure: Some(Box::new(failure)), ..v1::Done::default() };
+                    self.send(client_op::Op::Done(done), session);
+                }
+            }
+            server_op::Op::Recall(recall) => {
+                let recalled = inbox.recall(&recall.tasks);
+                let tasks = recalled.iter().map(|run| run.task.clone()).collect();
+                self.send(client_op::Op::Returned(v1::Returned { tasks }), session);
+                self.counts.release.extend(recalled.iter().flat_map(crate::worker::pinned));
+            }
+            _ => {}
+        }
+    }
+
+    fn created(&mut self, created: v1::Created, session: &mut Session) {
+        let Some(id) = Id::from_slice(&created.object) else { return };
+        let Some(create) = self.creates.remove(&id) else { return };
+        let location = match created.outcome {
+            Some(v1::created::Outcome::Location(location)) => Ok(location),
+            Some(v1::created::Outcome::Failure(failure)) => Err(failure_in(*failure)),
+            None => Err(Error::new(Code::Internal, "the node answered Create in a way that this version does not know")),
+        };
+        match create {
+            Create::Store(storing) => self.store(storing, location, session),
+            Create::Room(sender) => {
+                let room = location.and_then(|location| if location.arena == 0 { Ok(None) } else { self.shared.room(&location).map(Some) });
+                let failed = room.is_err();
+                if sender.send(room).is_err() || failed {
+                    self.send(client_op::Op::Abort(v1::Abort { object: ObjectId(id).write() }), session);
+                }
+            }
+        }
+    }
+
+    fn store(&mut self, storing: Box<Storing>, location: Result<v1::Location>, session: &mut Session) {
+        let location = match location {
+            Ok(location) => location,
+            Err(error) => return storing.fail(&error),
+        };
+        if location.arena == 0 {
+            self.writes.push_back(Writing { storing, offset: 0 });
+            return;
+        }
+        let object = storing.object;
+        let mut room = match self.shared.room(&location) {
+            Ok(room) => room,
+            Err(error) => {
+                self.send(client_op::Op::Abort(v1::Abort { object: object.write() }), session);
+                return storing.fail(&error);
+            }
+        };
+        if storing.size() <= FILL_INLINE_BYTES {
+            let filled = storing.fill(&mut room);
+            drop(room);
+            let op = seal(&storing, &filled);
+            self.send(op, session);
+            finish(storing, filled);
+            return;
+        }
+        let shared = self.shared.clone();
+        // The thread's runtime ends only after its blocking work has.
+        tokio::task::spawn_blocking(move || {
+            let filled = storing.fill(&mut room);
+            drop(room);
+            shared.op(seal(&storing, &filled));
+            finish(storing, filled);
+        });
+    }
+
+    /// Sends pieces of objects while the session takes them, one of each in turn.
+    fn write_pieces(&mut self, session: &mut Session) {
+        while session.queued_bytes() < QUEUED_BYTES_MAX
+            && let Some(mut writing) = self.writes.pop_front()
+        {
+            match writing.storing.chunk(writing.offset, WRITE_BYTES) {
+                Some(data) => {
+                    let offset = writing.offset;
+                    writing.offset += data.len() as u64;
+                    self.send(client_op::Op::Write(v1::Write { object: writing.storing.object.write(), offset, data }), session);
+                    self.writes.push_back(writing);
+                }
+                None => {
+                    self.send(seal(&writing.storing, &Ok(())), session);
+                    finish(writing.storing, Ok(()));
+                }
+            }
+        }
+    }
+
+    fn located(&mut self, located: v1::Located) {
+        let Some(id) = Id::from_slice(&located.object) else { return };
+        let found = match located.outcome {
+            Some(v1::located::Outcome::Location(location)) if location.arena == 0 => {
+                let fetch = self.fetches.entry(id).or_default();
+                // Not reserved at once: the size is only what the peer says.
+                fetch.partial = Some((location.size, BytesMut::new()));
+                if location.size > 0 {
+                    return;
+                }
+                Ok(Found::Bytes(Bytes::new()))
+            }
+            Some(v1::located::Outcome::Location(location)) => match self.shared.region(&location) {
+                Ok(region) => Ok(Found::Region(region)),
+                Err(error) => {
+                    self.counts.release.push(ObjectId(id));
+                    Err(error)
+                }
+            },
+            Some(v1::located::Outcome::Value(value)) => match Value::try_from(value) {
+                Ok(value) => Ok(Found::Value(Box::new(value))),
+                Err(invalid) => Err(invalid.failure().into()),
+            },
+            Some(v1::located::Outcome::Failure(failure)) => Err(failure_in(*failure)),
+            None => Err(Error::new(Code::Internal, "the node told where an object is in a way that this version does not know")),
+        };
+        self.found(id, found);
+    }
+
+    fn found(&mut self, id: Id, found: Result<Found>) {
+        let std::collections::hash_map::Entry::Occupied(mut entry) = self.fetches.entry(id) else {
+            if let Ok(Found::Region(_)) = found {
+                self.counts.release.push(ObjectId(id));
+            }
+            return;
+        };
+        match found {
+            // One pin, for one of those who asked; another answer comes for each.
+            Ok(Found::Region(region)) => match entry.get_mut().waiting.pop_front().and_then(|slot| slot.upgrade()) {
+                Some(slot) => slot.fill(Ok(Found::Region(region))),
+                None => self.counts.release.push(ObjectId(id)),
+            },
+            other => {
+                let all = !self.shared.welcome.shared_memory;
+                let count = if all { usize::MAX } else { 1 };
+                for _ in 0..count {
+                    let Some(slot) = entry.get_mut().waiting.pop_front() else { break };
+                    let Some(slot) = slot.upgrade() else { continue };
+                    slot.fill(match &other {
+                        Ok(Found::Value(value)) => Ok(Found::Value(value.clone())),
+                        Ok(Found::Bytes(bytes)) => Ok(Found::Bytes(bytes.clone())),
+                        Ok(Found::Region(region)) => Ok(Found::Region(region.clone())),
+                        Err(error) => Err(error.clone()),
+                    });
+                }
+                entry.get_mut().partial = None;
+            }
+        }
+        if entry.get().waiting.is_empty() {
+            entry.remove();
+        }
+    }
+
+    fn chunk(&mut self, chunk: &v1::Chunk) {
+        let Some(id) = Id::from_slice(&chunk.object) else { return };
+        let Some((size, bytes)) = self.fetches.get_mut(&id).and_then(|fetch| fetch.partial.as_mut()) else { return };
+        if chunk.offset != bytes.len() as u64 || chunk.offset + chunk.data.len() as u64 > *size {
+            self.found(id, Err(Error::new(Code::Internal, "the pieces of an object came out of order")));
+            return;
+        }
+        bytes.extend_from_slice(&chunk.data);
+        if bytes.len() as u64 == *size {
+            let whole = std::mem::take(bytes).freeze();
+            self.found(id, Ok(Found::Bytes(whole)));
+        }
+    }
+
+    fn arena(&mut self, arena: v1::Arena, descriptors: &mut VecDeque<OwnedFd>) {
+        let mapping = descriptors
+            .pop_front()
+            .ok_or_else(|| Error::new(Code::Internal, "shared memory was announced without its descriptor"))
+            .and_then(|descriptor| Mapping::new(&descriptor, arena.size, arena.writable));
+        match mapping {
+            Ok(mapping) => self.shared.add_arena(arena.number, arena.writable, mapping),
+            Err(error) => self.listener.notice(error),
+        }
+    }
+
+    fn refused(&mut self, refused: v1::Refused) {
+        let error = refused.failure.map_or_else(|| Error::new(Code::Internal, "the node refused an operation and did not say why"), failure_in);
+        // What the failure names fails with it; if it names nothing that is waited for, a person should know.
+        let task = error.task().filter(|task| self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0));
+        match task {
+            Some(task) => self.fail_outputs(task, &error),
+            None => self.listener.notice(error),
+        }
+    }
+
+    /// When the next timer is due.
+    pub(super) fn next_alarm(&mut self) -> Option<Instant> {
+        while let Some(Reverse(Alarm(at, slot))) = self.timers.peek() {
+            if slot.strong_count() > 0 {
+                return Some(*at);
+            }
+            self.timers.pop();
+        }
+        None
+    }
+
+    pub(super) fn ring(&mut self, now: Instant) {
+        while self.timers.peek().is_some_and(|Reverse(Alarm(at, _))| *at <= now) {
+            if let Some(slot) = self.timers.pop().and_then(|Reverse(Alarm(_, slot))| slot.upgrade()) {
+                slot.ring();
+            }
+        }
+    }
+
+    /// The session is over: whatever waits fails.
+    pub(super) fn fail_all(&mut self, error: &Error) {
+        for entry in std::mem::take(&mut self.objects).into_values() {
+            entry.fill(Outcome::Failed(error.clone()));
+        }
+        for stream in std::mem::take(&mut self.streams).into_values().filter_map(|stream| stream.upgrade()) {
+            stream.end(Some(error.clone()));
+        }
+        for slot in std::mem::take(&mut self.fetches).into_values().flat_map(|fetch| fetch.waiting).filter_map(|slot| slot.upgrade()) {
+            slot.fill(Err(error.clone()));
+        }
+        for create in std::mem::take(&mut self.creates).into_values() {
+            match create {
+                Create::Store(storing) => storing.fail(error),
+                Create::Room(sender) => {
+                    let _ = sender.send(Err(error.clone()));
+                }
+            }
+        }
+        for writing in std::mem::take(&mut self.writes) {
+            writing.storing.fail(error);
+        }
+        for sender in std::mem::take(&mut self.replies).into_values() {
+            let _ = sender.send(Err(error.clone()));
+        }
+        if let Some(inbox) = self.inbox.take() {
+            inbox.end(error.clone());
+        }
+    }
+}
+
+impl Entry {
+    fn each(&self, mut visit: impl FnMut(&Arc<Slot>)) {
+        for slot in std::iter::once(&self.first).chain(&self.more) {
+            if let Some(slot) = slot.upgrade() {
+                visit(&slot);
+            }
+        }
+    }
+
+    fn fill(&self, outcome: Outcome) {
+        if self.more.is_empty() {
+            if let Some(slot) = self.first.upgrade() {
+                slot.fill(outcome);
+            }
+        } else {
+            self.each(|slot| slot.fill(outcome.clone()));
+        }
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        let mut found = None;
+        self.each(|slot| found = found.take().or_else(|| slot.outcome()));
+        found
+    }
+
+    /// Forgets those that are gone. `true` if none is left.
+    fn prune(&mut self) -> bool {
+        self.more.retain(|slot| slot.strong_count() > 0);
+        self.more.is_empty() && self.first.strong_count() == 0
+    }
+}
+
+fn seal(storing: &Storing, filled: &Result<()>) -> client_op::Op {
+    match filled {
+        Ok(()) => client_op::Op::Seal(v1::Seal { object: storing.object.write(), refs: WireId::write_all(storing.refs()) }),
+        Err(_) => client_op::Op::Abort(v1::Abort { object: storing.object.write() }),
+    }
+}
+
+fn finish(storing: Box<Storing>, filled: Result<()>) {
+    match filled {
+        Ok(()) => storing.sealed(),
+        Err(error) => storing.fail(&error),
+    }
+}
+
+impl PartialEq for Alarm {
+    fn eq(&self, other: &Alarm) -> bool {
+        self.0 == other.0
+    }
+}
+impl Eq for Alarm {}
+impl PartialOrd for Alarm {
+    fn partial_cmp(&self, other: &Alarm) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Alarm {
+    fn cmp(&self, other: &Alarm) -> std::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+
+/// Ids are salts and counters already; folding them is enough. Nobody gains by collisions in their own table.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(23) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    /// The length of the array, which is always the same.
+    fn write_usize(&mut self, _: usize) {}
+}
+

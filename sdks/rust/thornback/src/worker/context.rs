@@ -1,0 +1,130 @@
+//! What a task can know of itself.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use thornback_types::{ActorId, TaskId};
+use thornback_wire::convert::WireId;
+use thornback_wire::v1;
+
+use crate::client::Client;
+
+/// The running task: its client, and what is known of it.
+///
+/// A task that takes one as its first parameter gets it; it is no argument for the caller. It dereferences to the [`Client`] whose calls are children
+/// of the task.
+///
+/// ```
+/// use thornback::{Context, Result};
+///
+/// #[thornback::task]
+/// async fn fib(cx: Context, n: u64) -> Result<u64> {
+///     if n < 2 {
+///         return Ok(n);
+///     }
+///     let (a, b) = (fib::submit(&cx, n - 1), fib::submit(&cx, n - 2));
+///     Ok(a.await? + b.await?)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Context {
+    client: Client,
+    info: Arc<Info>,
+}
+
+pub(super) struct Info {
+    pub(super) task: TaskId,
+    pub(super) attempt: u32,
+    pub(super) label: String,
+    pub(super) actor: Option<ActorInfo>,
+}
+
+/// The actor that a worker has become.
+#[derive(Debug, Clone)]
+pub(super) struct ActorInfo {
+    pub(super) id: ActorId,
+    pub(super) name: String,
+    pub(super) restarts: u32,
+    pub(super) exiting: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Context {
+    pub(super) fn new(client: Client, info: Info) -> Context {
+        Context { client, info: Arc::new(info) }
+    }
+
+    /// The task's client; `&Context` also stands for it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The task's id.
+    #[must_use]
+    pub fn task_id(&self) -> TaskId {
+        self.info.task
+    }
+
+    /// Which attempt this is; each has a higher number than the one before.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.info.attempt
+    }
+
+    /// The name that people see for the task.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.info.label
+    }
+
+    /// Whether the task was cancelled or is past its deadline. A function that is not asynchronous looks now and then, and returns; an asynchronous one
+    /// is dropped where it awaits.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.client.scope.as_ref().is_some_and(|scope| scope.is_cancelled())
+    }
+
+    /// The actor that the task runs on.
+    #[must_use]
+    pub fn actor_id(&self) -> Option<ActorId> {
+        self.info.actor.as_ref().map(|actor| actor.id)
+    }
+
+    /// The name of the actor that the task runs on, if it has one.
+    #[must_use]
+    pub fn actor_name(&self) -> Option<&str> {
+        self.info.actor.as_ref().map(|actor| actor.name.as_str()).filter(|name| !name.is_empty())
+    }
+
+    /// How often the actor that the task runs on was started before.
+    #[must_use]
+    pub fn actor_restarts(&self) -> u32 {
+        self.info.actor.as_ref().map_or(0, |actor| actor.restarts)
+    }
+
+    /// Ends the actor for good once the calls that it has begun are answered. Other calls fail with [`Code::ActorDied`](crate::Code::ActorDied). In
+    /// a task that is no actor's it does nothing.
+    pub fn exit_actor(&self) {
+        if let Some(actor) = &self.info.actor
+            && !actor.exiting.swap(true, std::sync::atomic::Ordering::SeqCst)
+        {
+            let exit = v1::ActorExit { actor: actor.id.write(), reason: None };
+            self.client.link.op(v1::client_op::Op::ActorExit(Box::new(exit)));
+        }
+    }
+}
+
+impl Deref for Context {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({} {})", self.info.label, self.info.task)
+    }
+}

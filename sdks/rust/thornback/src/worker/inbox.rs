@@ -1,0 +1,260 @@
+//! What the node wants run, between the session's thread, which puts it in, and the executor, which takes it out.
+//!
+//! Recalls and interrupts are answered by the session's thread from here, however busy the executor is.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use thornback_types::{Code, Failure, ObjectId, TaskId};
+use thornback_wire::v1;
+
+use super::{ClassDefinition, Definition};
+use crate::Error;
+use crate::link::lock;
+use crate::scope::Scope;
+
+/// What a worker serves.
+#[derive(Default)]
+pub(crate) struct Registry {
+    functions: HashMap<&'static str, Definition>,
+    classes: HashMap<&'static str, ClassDefinition>,
+}
+
+impl Registry {
+    pub(super) fn add_function(&mut self, definition: Definition) {
+        self.functions.insert(definition.name, definition);
+    }
+
+    pub(super) fn add_class(&mut self, definition: ClassDefinition) {
+        self.classes.insert(definition.name, definition);
+    }
+
+    pub(super) fn announce(&self) -> Vec<v1::Function> {
+        let function = |name: &str, args: u32, actor| v1::Function { name: name.into(), min_args: args, max_args: i32::try_from(args).unwrap_or(-1), actor };
+        let mut announced: Vec<_> = self
+            .functions
+            .values()
+            .map(|definition| function(definition.name, definition.args, false))
+            .chain(self.classes.values().map(|definition| function(definition.name, definition.args, true)))
+            .collect();
+        announced.sort_by(|a, b| a.name.cmp(&b.name));
+        announced
+    }
+}
+
+/// A declaration of the node's, with what it names here.
+pub(crate) struct Declared {
+    pub(super) function: String,
+    pub(super) label: String,
+    pub(super) stream_window: u32,
+    pub(super) target: Target,
+}
+
+pub(super) enum Target {
+    Function(Definition),
+    Class(ClassDefinition),
+    /// A method of the actor that this worker is, or nothing that is known here.
+    Other,
+}
+
+/// A run that was not started yet.
+pub(super) struct Job {
+    pub(super) run: v1::Run,
+    pub(super) task: TaskId,
+    pub(super) declared: Arc<Declared>,
+}
+
+/// A run that was started: what may reach it while it runs.
+pub(super) struct Call {
+    pub(super) task: TaskId,
+    pub(super) attempt: u32,
+    /// The failure's code to end with, or 0.
+    interrupted: AtomicU32,
+    /// Wakes the call when it is interrupted.
+    pub(super) waker: AtomicWaker,
+    /// How many items of its stream were taken.
+    consumed: AtomicU64,
+    /// How many items of its stream were sent: `Done` says so, however the call ends.
+    pub(super) yielded: AtomicU64,
+    /// Wakes a stream that waits for its consumer.
+    pub(super) gate: AtomicWaker,
+    scope: Mutex<Option<Arc<Scope>>>,
+}
+
+impl Call {
+    pub(super) fn interrupted(&self) -> Option<u32> {
+        Some(self.interrupted.load(Ordering::Acquire)).filter(|code| *code != 0)
+    }
+
+    pub(super) fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_scope(&self, scope: &Arc<Scope>) {
+        *lock(&self.scope) = Some(scope.clone());
+    }
+
+    fn interrupt(&self, code: u32) {
+        self.interrupted.store(code, Ordering::Release);
+        if let Some(scope) = &*lock(&self.scope) {
+            scope.cancel();
+        }
+        self.waker.wake();
+    }
+}
+
+pub(crate) struct Inbox {
+    registry: Registry,
+    state: Mutex<State>,
+    /// Wakes the executor.
+    waker: AtomicWaker,
+}
+
+#[derive(Default)]
+struct State {
+    declarations: HashMap<u32, Arc<Declared>>,
+    jobs: VecDeque<Job>,
+    running: HashMap<TaskId, Arc<Call>>,
+    ended: Option<Error>,
+}
+
+/// What there is for the executor.
+pub(super) enum Next {
+    Job(Job, Arc<Call>),
+    Nothing,
+    Ended,
+}
+
+impl Inbox {
+    pub(super) fn new(registry: Registry) -> Inbox {
+        Inbox { registry, state: Mutex::default(), waker: AtomicWaker::new() }
+    }
+
+    pub(crate) fn declare(&self, declare: v1::Declare) {
+        let name = declare.function.as_str();
+        let target = match (self.registry.functions.get(name), self.registry.classes.get(name)) {
+            (Some(function), _) => Target::Function(function.clone()),
+            (None, Some(class)) => Target::Class(class.clone()),
+            (None, None) => Target::Other,
+        };
+        let label = if declare.name.is_empty() { declare.function.clone() } else { declare.name };
+        let declared = Declared { function: declare.function, label, stream_window: declare.stream_window, target };
+        lock(&self.state).declarations.insert(declare.number, Arc::new(declared));
+    }
+
+    pub(crate) fn run(&self, run: v1::Run) {
+        // Without an id there is nobody to answer to.
+        let Some(task) = TaskId::from_slice(&run.task) else { return };
+        let mut state = lock(&self.state);
+        let declared = state.declarations.get(&run.declaration).cloned().unwrap_or_else(|| {
+            let function = format!("declaration {}", run.declaration);
+            Arc::new(Declared { label: function.clone(), function, stream_window: 0, target: Target::Other })
+        });
+        let was_empty = state.jobs.is_empty();
+        state.jobs.push_back(Job { run, task, declared });
+        drop(state);
+        if was_empty {
+            self.waker.wake();
+        }
+    }
+
+    /// Interrupts a call that runs; gives back one that waits, with the failure to answer.
+    pub(crate) fn interrupt(&self, interrupt: &v1::Interrupt) -> Option<(v1::Run, v1::Failure)> {
+        let task = TaskId::from_slice(&interrupt.task)?;
+        let mut state = lock(&self.state);
+        if let Some(at) = state.jobs.iter().position(|job| job.task == task && job.run.attempt == interrupt.attempt) {
+            let job = state.jobs.remove(at)?;
+            let failure = interruption(interrupt.code, "before it began").to_failure().of_task(task);
+            return Some((job.run, failure.into()));
+        }
+        let call = state.running.get(&task).filter(|call| call.attempt == interrupt.attempt).cloned();
+        drop(state);
+        if let Some(call) = call {
+            call.interrupt(interrupt.code);
+        }
+        None
+    }
+
+    pub(crate) fn resume(&self, resume: &v1::Resume) {
+        let Some(task) = TaskId::from_slice(&resume.task) else { return };
+        let call = lock(&self.state).running.get(&task).filter(|call| call.attempt == resume.attempt).cloned();
+        if let Some(call) = call {
+            call.consumed.fetch_max(resume.consumed, Ordering::AcqRel);
+            call.gate.wake();
+        }
+    }
+
+    /// Gives back those that have not started.
+    pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<v1::Run> {
+        let mut state = lock(&self.state);
+        let (back, keep) = std::mem::take(&mut state.jobs).into_iter().partition(|job: &Job| tasks.contains(&job.run.task));
+        state.jobs = keep;
+        let back: VecDeque<Job> = back;
+        back.into_iter().map(|job| job.run).collect()
+    }
+
+    /// The session is over: nothing more is worth doing.
+    pub(crate) fn end(&self, error: Error) {
+        let mut state = lock(&self.state);
+        state.ended = Some(error);
+        state.jobs.clear();
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Takes the next job if there is room for one.
+    pub(super) fn next(&self, room: bool) -> Next {
+        let mut state = lock(&self.state);
+        if state.ended.is_some() {
+            return Next::Ended;
+        }
+        if !room {
+            return Next::Nothing;
+        }
+        let Some(job) = state.jobs.pop_front() else { return Next::Nothing };
+        let call = Arc::new(Call {
+            task: job.task,
+            attempt: job.run.attempt,
+            interrupted: AtomicU32::new(0),
+            waker: AtomicWaker::new(),
+            consumed: AtomicU64::new(0),
+            yielded: AtomicU64::new(0),
+            gate: AtomicWaker::new(),
+            scope: Mutex::new(None),
+        });
+        state.running.insert(job.task, call.clone());
+        Next::Job(job, call)
+    }
+
+    /// A call was answered.
+    pub(super) fn finished(&self, call: &Call) {
+        let mut state = lock(&self.state);
+        if state.running.get(&call.task).is_some_and(|running| running.attempt == call.attempt) {
+            state.running.remove(&call.task);
+        }
+    }
+
+    pub(super) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+}
+
+/// The objects that are pinned for a run's arguments.
+pub(crate) fn pinned(run: &v1::Run) -> impl Iterator<Item = ObjectId> {
+    run.args.iter().filter_map(|arg| match &arg.arg {
+        Some(v1::arg::Arg::Stored(stored)) if stored.location.is_some_and(|location| location.arena != 0) => ObjectId::from_slice(&stored.object),
+        _ => None,
+    })
+}
+
+/// The error of a call that was interrupted.
+pub(super) fn interruption(code: u32, when: &str) -> Error {
+    let what = match Code::from_number(code) {
+        Some(Code::DeadlineExceeded) => "the task's deadline passed",
+        _ => "the task was cancelled",
+    };
+    Failure { code, message: format!("{what} {when}"), ..Failure::default() }.into()
+}

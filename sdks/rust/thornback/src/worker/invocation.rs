@@ -1,0 +1,149 @@
+//! One call on its way into a function and out of it: what the attributes' code is written against.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use thornback_types::{Code, ObjectId, Value};
+use thornback_wire::v1;
+
+use super::inbox::{Call, Declared};
+use super::{Context, Sink};
+use crate::link::Fetched;
+use crate::value::{Data, Encoded, decode, encode_owned, with_decode_context};
+use crate::{Error, Result};
+
+/// A call with its arguments still encoded.
+pub struct Invocation {
+    pub(super) args: VecDeque<v1::Arg>,
+    pub(super) context: Context,
+    pub(super) call: Arc<Call>,
+    pub(super) declared: Arc<Declared>,
+}
+
+/// The future of a call.
+pub type Running = Pin<Box<dyn Future<Output = Result<Output>> + Send>>;
+
+/// What came of a call.
+pub struct Output(pub(super) Outputs);
+
+pub(super) enum Outputs {
+    One(Encoded),
+    Many(Vec<Encoded>),
+    /// Items were yielded, and perhaps an error came after them.
+    Streamed(Result<()>),
+}
+
+impl Invocation {
+    /// The next argument: by its position, or by its name where the caller gave it by keyword.
+    ///
+    /// # Errors
+    /// If it is missing or cannot be decoded.
+    pub fn arg<T: Data>(&mut self, name: &str) -> Result<T> {
+        let arg = match self.args.front() {
+            Some(first) if first.keyword.is_empty() => self.args.pop_front(),
+            _ => self.args.iter().position(|arg| arg.keyword == name).and_then(|at| self.args.remove(at)),
+        };
+        let Some(arg) = arg else {
+            return Err(Error::new(Code::WrongArity, format!("{} was called without its argument `{name}`", self.declared.function)));
+        };
+        self.read(arg).map_err(|error| self.about_argument(name, &error))
+    }
+
+    /// Says that all arguments were taken.
+    ///
+    /// # Errors
+    /// If some were not.
+    pub fn no_more_args(&self) -> Result<()> {
+        match self.args.front() {
+            None => Ok(()),
+            Some(arg) if arg.keyword.is_empty() => Err(Error::new(Code::WrongArity, format!("{} was called with too many arguments", self.declared.function))),
+            Some(arg) => Err(Error::new(Code::WrongArity, format!("{} has no argument `{}`, or it was given twice", self.declared.function, arg.keyword))),
+        }
+    }
+
+    /// The context that the function asked for.
+    #[must_use]
+    pub fn context(&self) -> Context {
+        self.context.clone()
+    }
+
+    /// Where the items of a streaming function go.
+    #[must_use]
+    pub fn sink(&self) -> Sink {
+        Sink::new(self.context.clone(), self.call.clone(), self.declared.stream_window)
+    }
+
+    fn read<T: Data>(&self, arg: v1::Arg) -> Result<T> {
+        match arg.arg {
+            Some(v1::arg::Arg::Value(value)) => {
+                let value = Value::try_from(value).map_err(|invalid| Error::from(invalid.failure()))?;
+                if value.refs.is_empty() { decode(value) } else { with_decode_context(&self.context, || decode(value)) }
+            }
+            Some(v1::arg::Arg::Stored(stored)) => {
+                let object = ObjectId::from_slice(&stored.object).ok_or_else(|| Error::invalid("a stored argument without an id"))?;
+                let location = stored.location.ok_or_else(|| Error::invalid("a stored argument without a place"))?;
+                let fetched = Fetched::pinned(&self.context.link, object, &location)?;
+                // What is found in it may refer to others, which the header does not tell.
+                with_decode_context(&self.context, || decode(fetched.into_value()?))
+            }
+            Some(v1::arg::Arg::Ref(_)) | None => Err(Error::new(Code::Internal, "the node sent an argument that is no value")),
+        }
+    }
+
+    fn about_argument(&self, name: &str, error: &Error) -> Error {
+        let message = format!("argument `{name}` of {}: {}", self.declared.function, error.message());
+        Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
+    }
+}
+
+/// What a function gives that returns one object.
+///
+/// # Errors
+/// If the value cannot be encoded.
+pub fn one<T: Data>(value: T) -> Result<Output> {
+    encode_owned(value).map(Outputs::One).map(Output)
+}
+
+/// A tuple that becomes one object for each element.
+pub trait Split {
+    /// The elements, encoded.
+    ///
+    /// # Errors
+    /// If one of them cannot be encoded.
+    fn split(self) -> Result<Output>;
+}
+
+/// What a function gives that returns several objects.
+///
+/// # Errors
+/// If a value cannot be encoded.
+pub fn many<T: Split>(values: T) -> Result<Output> {
+    values.split()
+}
+
+macro_rules! split {
+    ($($($letter:ident $index:tt)*;)*) => {$(
+        impl<$($letter: Data),*> Split for ($($letter,)*) {
+            fn split(self) -> Result<Output> {
+                Ok(Output(Outputs::Many(vec![$(encode_owned(self.$index)?),*])))
+            }
+        }
+    )*};
+}
+
+split! {
+    ;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7;
+}
+
+/// An error of user code as it goes back to the caller.
+pub fn user_error<E: Into<Box<dyn std::error::Error + Send + Sync>>>(error: E) -> Error {
+    Error::from_user_code(error.into(), std::any::type_name::<E>())
+}
