@@ -99,7 +99,8 @@ impl Thread {
         let start = Instant::now();
         let mut carrier = Carrier::connect(&address, &token).await?;
         let mut session = Session::new(Time::ZERO, Config::new(hello));
-        let welcome = greet(&mut session, &mut carrier, start).await?;
+        let mut descriptors = VecDeque::new();
+        let welcome = greet(&mut session, &mut carrier, &mut descriptors, start).await?;
         let shared = Arc::new(Shared::new(salt()?, read_welcome(&welcome, &session)));
         let table = Table::new(shared.clone(), inbox, listener);
         let thread = Thread {
@@ -108,7 +109,7 @@ impl Thread {
             carrier,
             table,
             items: VecDeque::new(),
-            descriptors: VecDeque::new(),
+            descriptors,
             address,
             token,
             start,
@@ -124,6 +125,8 @@ impl Thread {
 
     /// Serves the session to its end, and says why it ended.
     async fn serve(&mut self) -> Error {
+        // A worker is given work at once: it may have come together with the welcome.
+        self.take_frames();
         loop {
             self.work_off();
             if let Err(error) = self.transmit() {
@@ -200,7 +203,7 @@ impl Thread {
                 return self.read();
             }
             () = shared.bell.notified(), if more => {}
-            () = self.sleep.as_mut() => {
+            () = self.sleep.as_mut(), if self.armed.is_some() => {
                 self.armed = None;
                 let now = self.now();
                 self.session.handle_timeout(now);
@@ -212,6 +215,11 @@ impl Thread {
 
     fn read(&mut self) -> io::Result<()> {
         self.carrier.read(&mut self.descriptors)?;
+        self.take_frames();
+        Ok(())
+    }
+
+    fn take_frames(&mut self) {
         let now = self.now();
         loop {
             match self.carrier.frame() {
@@ -221,11 +229,8 @@ impl Thread {
                         self.table.handle(op, bytes, &mut self.descriptors, &mut self.session);
                     }
                 }
-                Ok(None) => return Ok(()),
-                Err(error) => {
-                    self.session.violated(error.to_failure());
-                    return Ok(());
-                }
+                Ok(None) => return,
+                Err(error) => return self.session.violated(error.to_failure()),
             }
         }
     }
@@ -290,15 +295,20 @@ impl Thread {
     }
 }
 
-/// Says hello and waits for the answer.
-async fn greet(session: &mut Session, carrier: &mut Carrier, start: Instant) -> Result<v1::Welcome> {
-    let mut descriptors = VecDeque::new();
+/// Says hello and waits for the answer. Frames behind it stay in the carrier.
+async fn greet(session: &mut Session, carrier: &mut Carrier, descriptors: &mut VecDeque<OwnedFd>, start: Instant) -> Result<v1::Welcome> {
     loop {
         while let Some(transmit) = session.poll_transmit(now(start)) {
             carrier.queue(&transmit);
         }
         if carrier.write().is_err() {
             session.connection_lost(now(start));
+        }
+        let frame = carrier.frame()?;
+        let more = frame.is_some();
+        if let Some(frame) = frame {
+            // It holds the welcome or a goodbye, and no operations.
+            let _ = session.handle_frame(now(start), frame).count();
         }
         while let Some(event) = session.poll_event() {
             match event {
@@ -307,15 +317,13 @@ async fn greet(session: &mut Session, carrier: &mut Carrier, start: Instant) -> 
                 Event::ConnectionDead => return Err(Error::connection_lost("the node did not answer the hello in time")),
             }
         }
+        if more {
+            continue;
+        }
         let until = session.poll_timeout().map_or(Duration::MAX, |at| at.since(now(start)));
         let behind = carrier.is_behind();
         match tokio::time::timeout(until, carrier.ready(behind)).await {
-            Ok(Ok(())) if carrier.read(&mut descriptors).is_ok() => {
-                while let Some(frame) = carrier.frame()? {
-                    // Nothing but the welcome comes before we said anything.
-                    let _ = session.handle_frame(now(start), frame).count();
-                }
-            }
+            Ok(Ok(())) if carrier.read(descriptors).is_ok() => {}
             Ok(_) => session.connection_lost(now(start)),
             Err(_) => session.handle_timeout(now(start)),
         }

@@ -1,0 +1,78 @@
+//! Measures no-op tasks from one Rust driver to one Rust worker through the node, and prints one line of JSON:
+//! `{"tasks_per_second": …, "sync_p50_us": …, "actor_calls_per_second": …}`, medians.
+//!
+//! `THORNBACK_BINARY=target/release/thornback cargo run --release -p thornback --example bench_tasks -- [tasks] [rounds]`
+
+use std::time::{Duration, Instant};
+
+use thornback::{ConnectOptions, Pool, Ref, Result, Worker, get_all};
+
+#[thornback::task(max_retries = 0)]
+async fn nothing(n: u64) -> u64 {
+    n
+}
+
+struct Echo;
+
+#[thornback::actor]
+impl Echo {
+    fn new() -> Self {
+        Echo
+    }
+
+    async fn nothing(&self, n: u64) -> u64 {
+        n
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    if Worker::is_launched() {
+        return Worker::new().register::<nothing>().register_actor::<Echo>().serve().await;
+    }
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>());
+    let tasks = args.next().and_then(std::result::Result::ok).unwrap_or(500_000);
+    let rounds = args.next().and_then(std::result::Result::ok).unwrap_or(5);
+
+    // One CPU, so that there is one worker.
+    let client = ConnectOptions::new().num_cpus(1.0).local().await?;
+    client.declare_pool(Pool::this_program("bench").serves::<nothing>().serves_actor::<Echo>()).await?;
+    let echo = EchoHandle::create(&client);
+    nothing::submit(&client, 0).await?;
+    echo.nothing(0).await?;
+
+    let mut in_flight = Vec::new();
+    let mut calls = Vec::new();
+    for _ in 0..rounds {
+        in_flight.push(rate(tasks, |n| nothing::submit(&client, n)).await?);
+        calls.push(rate(tasks, |n| echo.nothing(n)).await?);
+    }
+    let mut sync = Vec::new();
+    for n in 0..2_000 {
+        let begun = Instant::now();
+        nothing::submit(&client, n).await?;
+        sync.push(begun.elapsed());
+    }
+    println!(
+        "{{\"tasks_per_second\": {:.0}, \"actor_calls_per_second\": {:.0}, \"sync_p50_us\": {:.1}}}",
+        median(&mut in_flight),
+        median(&mut calls),
+        median(&mut sync.iter().map(Duration::as_secs_f64).collect::<Vec<_>>()) * 1e6,
+    );
+    Ok(())
+}
+
+/// Calls a second, all submitted before the first result is looked at.
+async fn rate(calls: u64, submit: impl Fn(u64) -> Ref<u64>) -> Result<f64> {
+    let begun = Instant::now();
+    let refs: Vec<Ref<u64>> = (0..calls).map(submit).collect();
+    let results = get_all(&refs).await?;
+    assert_eq!(results.len() as u64, calls);
+    drop(refs);
+    Ok(calls as f64 / begun.elapsed().as_secs_f64())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
