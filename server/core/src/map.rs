@@ -89,6 +89,10 @@ impl<K: Hash + Eq + Copy + Ord, V> Map<K, V> {
         value
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     pub(crate) fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         self.0.entry(key).or_insert_with(make)
     }

@@ -7,7 +7,7 @@ use thornback_types::{ActorId, Code, Failure, NodeId, ObjectId, SessionId, TaskI
 
 use crate::actor::host::could_not_be_created;
 use crate::effect::{Effect, Reply};
-use crate::input::{ActorOptions, Arg};
+use crate::input::{ActorOptions, Arg, Retries};
 use crate::map::{Map, Seed};
 use crate::message::{ActorSpec, ActorState, PeerMessage};
 use crate::node::{Node, Taken};
@@ -26,6 +26,8 @@ pub(crate) struct Called {
     /// Calls of each session that are not over.
     pending: BTreeMap<SessionId, u32>,
     max_pending: Option<u32>,
+    /// It lives again when it is lost, as far as this node knows.
+    restarts: bool,
     /// It was asked to end gracefully, for this reason: it takes no new calls, and the registry is told once those in the queues are sent.
     closing: Option<Closing>,
     /// This node created it: how, and whether the request wants an answer.
@@ -54,6 +56,7 @@ impl Called {
             limbo: Vec::new(),
             pending: BTreeMap::new(),
             max_pending: None,
+            restarts: false,
             closing: None,
             creation: None,
         }
@@ -89,6 +92,7 @@ impl Node {
         }
         let mut called = Called::new(self.config.seed);
         called.max_pending = options.max_pending_calls;
+        called.restarts = options.max_restarts != Retries::Limited(0);
         called.creation = Some(Creation { options, namespace, reply: reply.map(|number| (session, number)) });
         self.called.insert(actor, called);
         self.add_task(session, Arc::new(spec));
@@ -427,6 +431,22 @@ impl Node {
         }
         self.release(ObjectId(actor.0), 1);
         self.forget_called_if_unused(actor);
+    }
+
+    /// Whether an actor comes back after a loss, and has not died yet.
+    pub(crate) fn actor_restarts(&self, actor: ActorId) -> bool {
+        self.called
+            .get(&actor)
+            .is_some_and(|called| called.restarts && !matches!(called.state, ActorState::Dead { .. }))
+    }
+
+    /// A call that was over is made again, behind those that wait.
+    pub(crate) fn call_again(&mut self, actor: ActorId, caller: SessionId, id: TaskId) {
+        self.hold(ObjectId(actor.0));
+        if let Some(called) = self.called.get_mut(&actor) {
+            *called.pending.entry(caller).or_insert(0) += 1;
+            called.queues.entry(caller).or_default().push_back(id);
+        }
     }
 
     /// Takes a call that its owner has ended out of the queues, and stops it where it runs.

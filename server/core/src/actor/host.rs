@@ -47,7 +47,8 @@ impl Node {
                 for object in creation.refs() {
                     self.hold(object);
                 }
-                self.start_run(creation, life, pool);
+                let class = self.class_of(&creation, pool);
+                self.start_run(creation, life, class);
             }
             None => {
                 let failure =
@@ -173,6 +174,7 @@ impl Node {
             sent: self.now,
             consumed: self.consumed_before(id, &spec),
             interrupted: None,
+            doomed: false,
             spec,
         };
         self.runs.insert(id, run);

@@ -7,6 +7,7 @@ mod memory;
 mod peer;
 pub(crate) mod pool;
 pub(crate) mod queue;
+mod route;
 pub(crate) mod session;
 pub mod status;
 pub(crate) mod timer;
@@ -29,6 +30,7 @@ use crate::message::{NodeView, PeerMessage};
 use crate::node::bundle::Bundle;
 use crate::node::pool::Pools;
 use crate::node::queue::{Class, ClassId, ClassKey};
+use crate::node::route::Route;
 use crate::node::session::Session;
 use crate::node::timer::Timer;
 use crate::node::worker::Worker;
@@ -59,7 +61,8 @@ pub struct Node {
     /// What no lease, actor or bundle holds.
     pub(crate) available: Resources,
     pub(crate) classes: BTreeMap<ClassId, Class>,
-    pub(crate) class_ids: BTreeMap<ClassKey, ClassId>,
+    pub(crate) class_ids: BTreeMap<Arc<ClassKey>, ClassId>,
+    pub(crate) routes: Map<(u64, JobId), Route>,
     pub(crate) next_class: u32,
     /// Classes with queued tasks.
     pub(crate) waiting: BTreeSet<ClassId>,
@@ -122,6 +125,7 @@ impl Node {
             available: config.resources.clone(),
             classes: BTreeMap::new(),
             class_ids: BTreeMap::new(),
+            routes: Map::new(seed),
             next_class: 1,
             waiting: BTreeSet::new(),
             last_served: ClassId(0),

@@ -76,6 +76,7 @@ impl Node {
             && let Some(session) = self.sessions.get_mut(&session)
         {
             session.default_pool = Some(number);
+            self.forget_routes();
         }
         for _ in self.workers.values().filter(|w| w.pool == number).count()..spec.prestart.min(64) as usize {
             self.start_worker(number);
@@ -100,6 +101,7 @@ impl Node {
             idle: Vec::new(),
         };
         self.pools.by_number.insert(number, state);
+        self.forget_routes();
         number
     }
 
@@ -124,6 +126,7 @@ impl Node {
         state.announced = true;
         state.start_failures = 0;
         state.functions.extend(functions.into_iter().map(|function| (function.name.clone(), function)));
+        self.forget_routes();
         self.decide_undecided();
     }
 
@@ -232,7 +235,8 @@ impl Node {
 
     pub(crate) fn decide_undecided(&mut self) {
         for task in std::mem::take(&mut self.pools.undecided) {
-            self.place(task);
+            // An actor's creation goes to the registry, not to a node.
+            self.dependencies_ready(task);
         }
     }
 
@@ -280,6 +284,7 @@ impl Node {
     pub(crate) fn retire_pool(&mut self, number: u32) {
         let Some(state) = self.pools.by_number.get_mut(&number) else { return };
         state.retired = true;
+        self.forget_routes();
         let idle: Vec<_> = self
             .workers
             .iter()
@@ -300,6 +305,7 @@ impl Node {
         if (state.retired || !of_driver) && !self.workers.values().any(|w| w.pool == number) {
             let pool = Arc::clone(&state.pool);
             self.pools.by_number.remove(&number);
+            self.forget_routes();
             self.out.push(Effect::RetirePool { pool });
         }
     }

@@ -5,6 +5,8 @@
 //! turns out long, or that waits for objects, are recalled. Classes take turns.
 
 use std::collections::VecDeque;
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thornback_types::{Code, Failure, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
@@ -38,7 +40,7 @@ pub(crate) struct ClassKey {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Class {
-    pub(crate) key: ClassKey,
+    pub(crate) key: Arc<ClassKey>,
     pub(crate) queue: VecDeque<TaskId>,
     pub(crate) leased: Vec<WorkerId>,
     /// Mean time of a task in nanoseconds, once one has run.
@@ -66,7 +68,8 @@ impl Node {
                 self.timers.insert((self.now + self.config.infeasible_notice, Timer::Infeasible(id)));
             }
         }
-        self.schedule_due = true;
+        // One more at the end of a long queue changes nothing: the first of it could not be sent, and no more workers may be started.
+        self.schedule_due |= class.queue.len() <= self.config.workers_per_pool + 1;
     }
 
     /// Back to where it came from: it goes before those that came later.
@@ -87,7 +90,8 @@ impl Node {
         }
         let id = ClassId(self.next_class);
         self.next_class += 1;
-        self.class_ids.insert(key.clone(), id);
+        let key = Arc::new(key);
+        self.class_ids.insert(Arc::clone(&key), id);
         let infeasible = key.bundle.is_none() && !self.config.resources.fits(&key.demand);
         let class = Class {
             key,
@@ -113,11 +117,12 @@ impl Node {
             .iter()
             .filter_map(|task| self.runs.get(task).map(|run| run.class))
             .collect();
+        self.forget_routes();
         self.classes.retain(|id, class| in_use.contains(id) || !class.leased.is_empty());
         self.class_ids.retain(|_, id| self.classes.contains_key(id));
     }
 
-    /// Lets every class in turn have what it can get.
+    /// Lets every class in turn have what it can get, beginning with the one after that which was served last.
     pub(crate) fn schedule(&mut self) {
         self.schedule_due = false;
         if self.waiting.is_empty() {
@@ -125,11 +130,16 @@ impl Node {
             return;
         }
         let last = self.last_served;
-        let (before, after): (Vec<ClassId>, Vec<ClassId>) = self.waiting.iter().partition(|id| **id <= last);
-        for id in after.into_iter().chain(before) {
+        self.serve_between(Bound::Excluded(last), Bound::Unbounded);
+        self.serve_between(Bound::Unbounded, Bound::Included(last));
+    }
+
+    fn serve_between(&mut self, mut from: Bound<ClassId>, to: Bound<ClassId>) {
+        while let Some(id) = self.waiting.range((from, to)).next().copied() {
             if self.serve(id) {
                 self.last_served = id;
             }
+            from = Bound::Excluded(id);
         }
     }
 
@@ -221,7 +231,7 @@ impl Node {
     /// An idle worker with the class's resources, or a start of one.
     fn lease_idle(&mut self, id: ClassId) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
-        let (key, queued) = (class.key.clone(), class.queue.len());
+        let (key, queued) = (Arc::clone(&class.key), class.queue.len());
         let Some(bundle) = self.fitting_bundle(&key) else { return None };
         let pool = self.pools.by_number.get_mut(&key.pool)?;
         let Some(worker) = pool.idle.pop() else {
@@ -231,7 +241,7 @@ impl Node {
         self.take_resources(bundle, &key.demand);
         let now = self.now;
         let w = self.workers.get_mut(&worker)?;
-        w.held = key.demand;
+        w.held.clone_from(&key.demand);
         w.bundle = bundle;
         w.state = WorkerState::Leased { class: id, since: now };
         w.head_since = now;
@@ -404,7 +414,7 @@ impl Node {
             class.noticed = false;
             return;
         }
-        let key = class.key.clone();
+        let key = Arc::clone(&class.key);
         let (queued, first) = (class.queue.len(), class.queue.front().copied());
         let job = first.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
         let failure = Failure::new(

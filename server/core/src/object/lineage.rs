@@ -7,7 +7,7 @@ use thornback_types::{Code, ObjectId};
 use crate::input::Returns;
 use crate::node::Node;
 use crate::object::{Copy, ObjectState};
-use crate::task::TaskState;
+use crate::task::{Kind, TaskState};
 
 impl Node {
     /// All copies of an own object are gone: its task runs again if it may, once for each loss; else the object has failed.
@@ -22,6 +22,19 @@ impl Node {
             // It runs again already.
             return self.await_again(object);
         }
+        if let Kind::Call { actor, .. } = task.spec.kind
+            && !self.actor_restarts(actor)
+        {
+            let failure = Self::lost(
+                object,
+                why,
+                Code::ObjectLost,
+                "An actor made it, which is dead or does not restart.",
+            );
+            self.object_failed(object, &failure);
+            return self.lineage_unneeded(id);
+        }
+        let Some(task) = self.tasks.get_mut(&id) else { return };
         if !task.retries.spend() {
             let attempts = task.attempt;
             let then = format!("Its task has run {attempts} times, as often as it may (max_retries).");
@@ -51,6 +64,9 @@ impl Node {
                 ObjectState::Stored(_) => self.await_again(output),
                 _ => {}
             }
+        }
+        if let Kind::Call { actor, caller } = spec.kind {
+            self.call_again(actor, caller, id);
         }
         self.when_dependencies_are_ready(id);
     }

@@ -364,6 +364,21 @@ impl Node {
         Ok(())
     }
 
+    /// The task is over: outputs that it began to fill and did not seal give their room back.
+    pub(crate) fn abort_unsealed(&mut self, session: SessionId, task: TaskId) {
+        let Some(state) = self.sessions.get_mut(&session).filter(|state| !state.creating.is_empty()) else {
+            return;
+        };
+        let left: Vec<ObjectId> =
+            state.creating.range(task.output(0)..=task.output(u32::MAX)).map(|(object, _)| *object).collect();
+        for object in left {
+            if let Some(state) = self.sessions.get_mut(&session) {
+                state.creating.remove(&object);
+            }
+            self.abort_create(object);
+        }
+    }
+
     /// Whoever filled it is gone or has thought better of it.
     pub(crate) fn abort_create(&mut self, object: ObjectId) {
         self.store.queue.retain(|wanted| wanted.object != object || !matches!(wanted.why, Why::Fill(_)));

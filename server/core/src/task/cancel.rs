@@ -1,6 +1,6 @@
 //! Cancelling, and deadlines, which cancel by themselves.
 
-use thornback_types::{Code, Failure, ObjectId, SessionId, TaskId};
+use thornback_types::{Code, Failure, ObjectId, SessionId, TaskId, WorkerId};
 
 use crate::effect::Message;
 use crate::input::Retries;
@@ -73,7 +73,22 @@ impl Node {
 
     fn stop_run(&mut self, id: TaskId, force: bool, code: Code) {
         self.interrupt(id, code);
-        if let (true, Some(worker)) = (force, self.runs.get(&id).and_then(|run| run.worker)) {
+        if !force {
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.doomed = true;
+            if let Some(worker) = run.worker {
+                self.end_the_doomed(worker, code);
+            }
+        }
+    }
+
+    /// Ends a worker whose present task is to end by force.
+    pub(crate) fn end_the_doomed(&mut self, worker: WorkerId, code: Code) {
+        let head =
+            self.workers.get(&worker).and_then(|w| w.running.front()).and_then(|task| self.runs.get(task));
+        if head.is_some_and(|run| run.doomed) {
             self.end_worker_for(worker, failure_of(code));
         }
     }

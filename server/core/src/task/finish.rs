@@ -9,7 +9,7 @@ use crate::input::{Retries, Returns};
 use crate::message::{RemoteOutput, RunOutcome};
 use crate::node::Node;
 use crate::node::timer::Timer;
-use crate::task::{Kind, RunState, TaskState};
+use crate::task::{Kind, RunState, TaskSpec, TaskState};
 
 impl Node {
     /// An attempt is over. Only the present attempt of a task that is not finished can say so.
@@ -91,12 +91,32 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         // Lineage: what lies in a store may be lost, and is made again by another run. What is inline lives and dies with this node.
         task.lineage += stored;
-        if task.lineage > 0 && spec.kind == Kind::Task && spec.declaration.max_retries != Retries::Limited(0)
+        if task.lineage > 0
+            && spec.declaration.max_retries != Retries::Limited(0)
+            && self.may_run_again(&spec)
         {
-            task.state = TaskState::Finished;
-            self.tasks_finished += 1;
+            self.keep_for_lineage(id);
         } else {
             self.forget_task(id);
+        }
+    }
+
+    /// An actor's outputs can be made again only if it would itself come back.
+    fn may_run_again(&self, spec: &TaskSpec) -> bool {
+        match spec.kind {
+            Kind::Task => true,
+            Kind::Create(_) => false,
+            Kind::Call { actor, .. } => self.actor_restarts(actor),
+        }
+    }
+
+    fn keep_for_lineage(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.state = TaskState::Finished;
+        self.tasks_finished += 1;
+        if let Kind::Call { actor, caller } = task.spec.kind {
+            // Nothing waits for it, and what it gave does not keep the actor alive.
+            self.call_over(actor, caller, id);
         }
     }
 
@@ -169,9 +189,9 @@ impl Node {
         let Some(task) = self.tasks.remove(&id) else { return };
         if !task.is_finished() {
             self.tasks_finished += 1;
-        }
-        if let Kind::Call { actor, caller } = task.spec.kind {
-            self.call_over(actor, caller, id);
+            if let Kind::Call { actor, caller } = task.spec.kind {
+                self.call_over(actor, caller, id);
+            }
         }
         for object in task.spec.refs() {
             self.release(object, 1);

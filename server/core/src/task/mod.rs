@@ -107,6 +107,8 @@ pub(crate) struct Run {
     pub(crate) consumed: u64,
     /// Why it was interrupted: what it fails with if its worker is ended for it.
     pub(crate) interrupted: Option<Box<Failure>>,
+    /// Its worker is to be ended once it runs there: now it waits behind another task, which must not die for it.
+    pub(crate) doomed: bool,
 }
 
 /// See the module.

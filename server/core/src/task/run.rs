@@ -34,7 +34,8 @@ impl Node {
         for object in spec.refs() {
             self.hold(object);
         }
-        self.start_run(spec, attempt, pool);
+        let class = self.class_of(&spec, pool);
+        self.start_run(spec, attempt, class);
     }
 
     /// Whether a queued task's large arguments lie in this node's store. If not, they are asked for and the task leaves its queue.
@@ -221,7 +222,9 @@ impl Node {
             self.actor_created(actor, id, task, outcome);
             return Ok(());
         }
+        self.abort_unsealed(session, task);
         self.run_over(task, outcome);
+        self.end_the_doomed(id, Code::Cancelled);
         if let Some(Kind::Call { actor, .. }) = kind {
             self.advance_mailbox(actor);
         } else if idle {

@@ -7,7 +7,7 @@ use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, Session
 use crate::input::{Arg, ArgValue, Declaration, Returns};
 use crate::message::{PeerMessage, StoredArg};
 use crate::node::pool::Found;
-use crate::node::queue::ClassKey;
+use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
 use crate::node::{Node, Taken, invalid};
 use crate::object::ObjectState;
@@ -169,7 +169,7 @@ impl Node {
         }
     }
 
-    fn dependencies_ready(&mut self, id: TaskId) {
+    pub(crate) fn dependencies_ready(&mut self, id: TaskId) {
         match self.tasks.get(&id).map(|task| task.spec.kind) {
             Some(Kind::Task) => self.place(id),
             Some(Kind::Create(actor)) => self.register_actor(actor),
@@ -182,8 +182,8 @@ impl Node {
     pub(crate) fn place(&mut self, id: TaskId) {
         let Some(task) = self.tasks.get(&id).filter(|task| !task.is_finished()) else { return };
         let (spec, submitter) = (Arc::clone(&task.spec), task.submitter);
-        let pool = match self.pool_for(&spec, submitter, id) {
-            Ok(Some(pool)) => pool,
+        let route = match self.route(&spec, submitter, id) {
+            Ok(Some(route)) => route,
             Ok(None) => return,
             Err(failure) => return self.end_task(id, &failure, true),
         };
@@ -194,9 +194,9 @@ impl Node {
                     task.state = TaskState::Here;
                     task.attempt
                 });
-                self.start_run(spec, attempt, pool);
+                self.start_run(spec, attempt, route.class);
             }
-            Ok(Some(node)) => self.assign(id, node, pool),
+            Ok(Some(node)) => self.assign(id, node, route.pool),
             Err(failure) => self.end_task(id, &failure, true),
         }
     }
@@ -223,14 +223,19 @@ impl Node {
         }
     }
 
-    fn check_arity(&self, pool: u32, declaration: &Declaration, args: &[Arg]) -> Taken {
+    /// Least and most positional arguments of a function, if it is known by name.
+    pub(crate) fn arity(&self, pool: u32, declaration: &Declaration) -> Option<(u32, Option<u32>)> {
         let function = self.pools.by_number.get(&pool).and_then(|p| p.functions.get(&declaration.function));
-        let Some(function) = function.filter(|_| declaration.code.is_none()) else { return Ok(()) };
+        function.filter(|_| declaration.code.is_none()).map(|function| (function.min_args, function.max_args))
+    }
+
+    pub(crate) fn check_arity(&self, pool: u32, declaration: &Declaration, args: &[Arg]) -> Taken {
+        let Some((min, max)) = self.arity(pool, declaration) else { return Ok(()) };
         let positional = args.iter().filter(|arg| arg.keyword.is_empty()).count();
-        let (given, min) = (args.len(), function.min_args as usize);
-        if given < min || function.max_args.is_some_and(|max| positional > max as usize) {
-            let takes = match function.max_args {
-                Some(max) if max as usize == min => format!("{min}"),
+        let given = args.len();
+        if given < min as usize || max.is_some_and(|max| positional > max as usize) {
+            let takes = match max {
+                Some(max) if max == min => format!("{min}"),
                 Some(max) => format!("{min} to {max}"),
                 None => format!("at least {min}"),
             };
@@ -360,14 +365,7 @@ impl Node {
     }
 
     /// Makes the running node's side and queues it.
-    pub(crate) fn start_run(&mut self, spec: Arc<TaskSpec>, attempt: u32, pool: u32) {
-        let key = ClassKey {
-            pool,
-            demand: spec.declaration.resources.clone(),
-            bundle: spec.declaration.placement,
-            dedicated: matches!(spec.kind, Kind::Create(_)),
-        };
-        let class = self.class_for(key);
+    pub(crate) fn start_run(&mut self, spec: Arc<TaskSpec>, attempt: u32, class: ClassId) {
         let id = spec.id;
         let run = Run {
             attempt,
@@ -378,6 +376,7 @@ impl Node {
             sent: self.now,
             consumed: self.consumed_before(id, &spec),
             interrupted: None,
+            doomed: false,
             spec,
         };
         let (demand, placement) = (&run.spec.declaration.resources, run.spec.declaration.placement);
