@@ -8,6 +8,7 @@ use thornback_core::input::PoolSpec;
 use thornback_transport::DirectoryError;
 use thornback_transport::grpc::BindError;
 use thornback_types::Resources;
+use thornback_workers::Environment;
 
 /// The facts of one node. Everything is bounded; what is `None` has a default that depends on the machine.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub spill_directory: PathBuf,
     /// How long a session outlives its connection.
     pub grace: Duration,
+    /// What workers get to see of the node's own environment.
+    pub environment: Environment,
     /// Pools that are there from the start.
     pub pools: Vec<PoolSpec>,
     /// End when standard input ends.

@@ -39,16 +39,19 @@ pub(crate) async fn serve_unix(node: Rc<RefCell<Node>>, connection: unix::Connec
         Ok(Some(Err(failure))) => return turn_away(&node, &link, failure).await,
         Err(_) => return turn_away(&node, &link, no_hello()).await,
     };
-    let session = node.borrow_mut().knock(&link, Door::Unix, body);
+    let session = node.borrow_mut().knock(&link, Door::Unix { pid }, body);
     if let Some(id) = session {
-        tracing::trace!(session = id.0, pid, "a Unix connection");
         let mut goes_on = buffer.is_empty() || node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer);
         while goes_on {
             make_room(decoder, &mut buffer);
             tokio::select! {
-                biased;
                 read = reader.read(&mut buffer) => {
+                    let filled = buffer.len() == buffer.capacity();
                     goes_on = matches!(read, Ok(1..)) && node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer);
+                    if filled {
+                        // There is more where this came from. Others first.
+                        tokio::task::yield_now().await;
+                    }
                 }
                 due = link.due() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),
@@ -76,9 +79,9 @@ pub(crate) async fn serve_grpc(node: Rc<RefCell<Node>>, session: grpc::Session) 
         let mut goes_on = true;
         while goes_on {
             tokio::select! {
-                biased;
                 frame = frames.recv() => {
                     goes_on = frame.is_some_and(|frame| node.borrow_mut().frame_came(&link, id, frame));
+                    tokio::task::yield_now().await;
                 }
                 due = link.due() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),

@@ -143,7 +143,7 @@ impl Node {
                 });
             }
             Err(error) if session.conversation.ended().is_none() => {
-                self.end_session(id, Some(error.failure()))
+                self.end_session(id, Some(error.failure()));
             }
             Ok(()) | Err(_) => self.touch(id),
         }

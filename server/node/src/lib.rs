@@ -30,3 +30,5 @@ mod session;
 
 pub use config::{Config, Ended, Error, Listening};
 pub use run::run;
+pub use thornback_core::input::PoolSpec;
+pub use thornback_workers::Environment;

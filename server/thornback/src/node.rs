@@ -6,11 +6,11 @@ use std::process;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use thornback_node::{Config, Ended, Listening};
+use thornback_node::{Config, Ended, Environment, Listening};
 use thornback_transport::Directory;
 use thornback_types::{Resources, UNITS_PER_WHOLE};
 
-use crate::flags::{Dev, Node, Telemetry};
+use crate::flags::{Dev, Telemetry};
 use crate::ports::PortsFile;
 use crate::{Result, place, pools, telemetry};
 
@@ -21,7 +21,7 @@ pub(crate) fn run(dev: &Dev, flags: &Telemetry) -> Result {
         let _ = rustix::process::setsid();
     }
     telemetry::start(flags)?;
-    let config = config(&dev.node, dev.exit_with_stdin)?;
+    let config = config(dev)?;
     let mut ports = None;
     let ended = thornback_node::run(config, |listening| {
         if let Some(path) = &dev.ports_file {
@@ -46,7 +46,8 @@ pub(crate) fn run(dev: &Dev, flags: &Telemetry) -> Result {
     }
 }
 
-fn config(node: &Node, exit_with_stdin: bool) -> Result<Config> {
+fn config(dev: &Dev) -> Result<Config> {
+    let node = &dev.node;
     let cpus = node.num_cpus.unwrap_or_else(|| {
         let usable = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         usable as u64 * UNITS_PER_WHOLE
@@ -76,7 +77,9 @@ fn config(node: &Node, exit_with_stdin: bool) -> Result<Config> {
         spill_directory,
         grace: Duration::from_millis(node.grace_ms),
         pools,
-        exit_with_stdin,
+        // A node in the foreground is somebody's own, who expects workers to see what they themselves see.
+        environment: if dev.background { Environment::Minimal } else { Environment::Inherited },
+        exit_with_stdin: dev.exit_with_stdin,
         version: env!("CARGO_PKG_VERSION"),
         // A later start has a later time, which is all that is asked of it.
         life: SystemTime::now()

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
-use thornback_core::input::PoolSpec;
+use thornback_node::PoolSpec;
 
 use crate::Result;
 

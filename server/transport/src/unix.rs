@@ -42,7 +42,7 @@ impl Listener {
                         return Ok(Connection::new(stream, peer.pid.as_raw_nonzero().get().unsigned_abs()));
                     }
                     Ok(peer) => {
-                        tracing::warn!(uid = peer.uid.as_raw(), "refused a connection of another user")
+                        tracing::warn!(uid = peer.uid.as_raw(), "refused a connection of another user");
                     }
                     Err(error) => tracing::warn!(%error, "cannot tell who connects; refused"),
                 },

@@ -16,6 +16,7 @@ use super::value::{Result, invalid, own, refuse, value};
 
 /// What an operation asks for, by who answers it.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are the large one, and it lives for one call")]
 pub(crate) enum Asked {
     /// The core.
     Core(Op),
