@@ -5,6 +5,7 @@ use std::fmt;
 
 use thornback_types::{Code, Failure};
 
+use crate::limits::OPS_MAX;
 use crate::transmit::{Descriptor, Draft, TAIL_BYTES_MAX, Transmit, op_bytes};
 
 /// The counted frames of one direction.
@@ -115,7 +116,7 @@ impl Outbox {
         if queued + alone > self.queue_bytes_max {
             return Err(SendError::QueueFull { bytes: queued });
         }
-        if self.draft.len() + alone > self.frame_bytes_max {
+        if self.draft.len() + alone > self.frame_bytes_max || self.draft.ops() == OPS_MAX {
             self.finish_draft(ack);
         }
         self.draft.push(op, bytes);

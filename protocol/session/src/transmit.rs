@@ -64,6 +64,7 @@ pub(crate) const TAIL_BYTES_MAX: usize = 2 * (1 + 10);
 #[derive(Debug, Default)]
 pub(crate) struct Draft {
     bytes: Vec<u8>,
+    ops: usize,
     /// What the next frame begins with: as much as the last one had, so that a busy session does not grow each of its frames from nothing.
     capacity: usize,
     descriptors: Vec<Descriptor>,
@@ -80,6 +81,11 @@ impl Draft {
         self.bytes.len().saturating_sub(PREFIX_BYTES)
     }
 
+    /// How many operations it has.
+    pub(crate) fn ops(&self) -> usize {
+        self.ops
+    }
+
     /// Adds an operation of `bytes` encoded bytes.
     #[inline]
     pub(crate) fn push(&mut self, op: &impl prost::Message, bytes: usize) {
@@ -92,6 +98,7 @@ impl Draft {
         self.bytes.push(0x1a);
         encode_varint(bytes as u64, &mut self.bytes);
         op.encode_raw(&mut self.bytes);
+        self.ops += 1;
     }
 
     /// Notes the descriptor of an `Arena` operation.
@@ -102,6 +109,7 @@ impl Draft {
     /// Ends the frame and leaves an empty one.
     pub(crate) fn finish(&mut self, seq: u64, ack: u64) -> Transmit {
         let mut framed = std::mem::take(&mut self.bytes);
+        self.ops = 0;
         if framed.is_empty() {
             framed.extend_from_slice(&[0; PREFIX_BYTES]);
         }

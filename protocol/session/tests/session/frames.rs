@@ -52,6 +52,20 @@ fn frames_are_cut_at_the_limit() {
 }
 
 #[test]
+fn frames_are_cut_at_the_number_of_operations() {
+    let mut pair = Pair::open();
+    for _ in 0..=OPS_MAX {
+        // The smallest operations that there are.
+        pair.client.send(client_op::Op::Watch(v1::Watch::default())).unwrap();
+        pair.server.send(server_op::Op::Recall(v1::Recall::default())).unwrap();
+    }
+    pair.collect();
+    assert_eq!((pair.to_server.len(), pair.to_client.len()), (2, 2));
+    pair.drive();
+    assert_eq!((pair.client.ended(), pair.server.ended()), (None, None));
+}
+
+#[test]
 fn an_operation_of_exactly_the_limit_fits_and_no_larger() {
     let mut pair = Pair::with(Limits { frame_bytes: FRAME_BYTES_MIN, ..Limits::default() }, 0);
     let mut largest = 0;
