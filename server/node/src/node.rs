@@ -53,6 +53,8 @@ pub(crate) struct Node {
     pub(crate) requests: HashMap<u64, Waiting>,
     pub(crate) next_request: u64,
     pub(crate) now: Time,
+    /// The node ends: what happens to its workers is no news to the core any more.
+    pub(crate) ending: bool,
     /// Ends the node.
     pub(crate) stop: mpsc::UnboundedSender<Stopping>,
     /// For tasks that come back.
@@ -111,6 +113,7 @@ impl Node {
                 requests: HashMap::new(),
                 next_request: 1,
                 now: Time::ZERO,
+                ending: false,
                 stop,
                 myself: myself.clone(),
                 origin: Instant::now(),
@@ -247,6 +250,7 @@ impl Node {
 
     /// Tells every session that the node ends, and says how many those are.
     pub(crate) fn say_goodbye(&mut self) -> usize {
+        self.ending = true;
         let mut ids: Vec<_> = self.sessions.keys().copied().collect();
         ids.sort_unstable();
         for id in &ids {

@@ -238,8 +238,8 @@ async fn take_incoming(
 
 async fn take_events(node: Rc<RefCell<Node>>, mut events: mpsc::Receiver<Event>) {
     while let Some(event) = events.recv().await {
-        let mut node = node.borrow_mut();
-        if let Some(input) = node.processes.input(event) {
+        let node = &mut *node.borrow_mut();
+        if let Some(input) = node.processes.input(event).filter(|_| !node.ending) {
             node.input(input);
         }
     }

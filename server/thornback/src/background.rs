@@ -79,8 +79,8 @@ pub(crate) fn stop(flags: &Stop) -> Result {
     let cannot = |error: rustix::io::Errno| format!("cannot end process {}: {error}", pid.as_raw_nonzero());
     pidfd_send_signal(&process, Signal::TERM).map_err(cannot)?;
     if flags.force {
-        // A second one tells the node not to wait for its workers.
-        pidfd_send_signal(&process, Signal::TERM).map_err(cannot)?;
+        // A second signal tells the node not to wait for its workers. Another one, because two of the same may arrive as one.
+        pidfd_send_signal(&process, Signal::INT).map_err(cannot)?;
     }
     let ended = || {
         let limit = Timespec { tv_sec: ENDING.as_secs() as i64, tv_nsec: 0 };

@@ -64,8 +64,9 @@ fn no_worker_outlives_its_node() {
         };
         kill(signal);
         if signal == "TERM" {
-            // These workers do not heed it. Asked again, the node does not wait for them.
-            kill(signal);
+            // These workers do not heed it. Asked again (by another signal, because two of the same may arrive as one), the node does
+            // not wait for them.
+            kill("INT");
         }
         node.child.wait().unwrap();
         are_gone(&pids);
