@@ -66,9 +66,8 @@ struct StreamView {
 #[derive(Debug, Clone, Copy)]
 struct Handle {
     actor: ActorId,
-    /// The session counts it.
-    counted: bool,
-    detached: bool,
+    /// Only a kill is sure to end it.
+    may_be_detached: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -153,13 +152,10 @@ impl Driver {
         self.phase = Phase::Empty;
         for handle in std::mem::take(&mut self.actors) {
             cx.history.actor_may_die(handle.actor);
-            if handle.detached || !handle.counted {
+            if handle.may_be_detached {
                 cx.op(Op::Kill { actor: handle.actor, restart: false, graceful: false });
             }
-            self.held.remove(&ObjectId(handle.actor.0));
-            if handle.counted {
-                cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(handle.actor.0)] });
-            }
+            cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(handle.actor.0)] });
         }
         for (id, _) in std::mem::take(&mut self.streams) {
             cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(id.0)] });
@@ -421,10 +417,7 @@ impl Driver {
         } else {
             cx.op(Op::CreateActor { actor, declaration, args, options });
         }
-        self.actors.push(Handle { actor, counted: !detached, detached });
-        if !detached {
-            self.held.insert(ObjectId(actor.0));
-        }
+        self.actors.push(Handle { actor, may_be_detached: detached });
     }
 
     fn call(&mut self, cx: &mut Context<'_>) {
@@ -460,9 +453,8 @@ impl Driver {
         let at = cx.rng.below(self.actors.len() as u64) as usize;
         let handle = self.actors[at];
         cx.history.actor_may_die(handle.actor);
-        if handle.counted && cx.rng.chance(500) {
+        if !handle.may_be_detached && cx.rng.chance(500) {
             self.actors.remove(at);
-            self.held.remove(&ObjectId(handle.actor.0));
             return cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(handle.actor.0)] });
         }
         let (restart, graceful) = (cx.rng.chance(500), cx.rng.chance(400));
@@ -494,7 +486,6 @@ impl Driver {
         self.groups.push(group);
         self.held.insert(group.ready());
         self.owed.insert(group.ready());
-        cx.op(Op::Watch { objects: vec![group.ready()] });
     }
 
     fn remove_group(&mut self, cx: &mut Context<'_>) {
@@ -658,12 +649,9 @@ impl Driver {
             (Asked::Actor(actor), Reply::Actor(info)) => {
                 // The name's holder is used from now on.
                 self.actors.retain(|handle| handle.actor != actor);
-                if self.held.remove(&ObjectId(actor.0)) {
-                    cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(actor.0)] });
-                }
-                self.actors.push(Handle { actor: info.actor, counted: false, detached: false });
+                self.actors.push(Handle { actor: info.actor, may_be_detached: true });
             }
-            (Asked::Nothing, Reply::Actor(info)) => self.actors.push(Handle { actor: info.actor, counted: false, detached: false }),
+            (Asked::Nothing, Reply::Actor(info)) => self.actors.push(Handle { actor: info.actor, may_be_detached: true }),
             (Asked::Nothing | Asked::Actor(_), _) => {}
             (Asked::Group(group), Reply::Failure(failure)) => cx.history.problem(format!("the group {group} was refused: {failure}")),
             (Asked::Group(_), _) => {}

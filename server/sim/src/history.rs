@@ -212,19 +212,24 @@ impl History {
         if by_trouble || !seen.insert(id) {
             return by_trouble;
         }
-        let Some(task) = self.tasks.get(&id) else { return false };
+        let Some(task) = self.tasks.get(&id) else {
+            // What says that a placement group is ready.
+            return code == Code::PlacementGroupRemoved && self.removed_groups.contains(&PlacementGroupId(id.0));
+        };
         // The task of a worker that died with it is cancelled by nobody, but what it had submitted is.
         let any_trouble = t.worker_crashes || t.node_crashes || t.disk_faults || t.start_failures || t.small_store;
         let actor = task.actor.and_then(|actor| self.actors.get(&actor));
         let own = match code {
             Code::TaskFailed => {
-                let nested = matches!(task.program.work, Work::Nested { .. });
-                task.program.work == Work::Raise || (nested && (any_trouble || self.was_cancelled(id))) || any_trouble || self.was_cancelled(id)
+                // What fails while a program waits for it makes the program raise.
+                let waited = || task.needs.iter().any(|need| Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone())));
+                task.program.work == Work::Raise || any_trouble || self.was_cancelled(id) || waited()
             }
             Code::Cancelled => self.was_cancelled(id),
             Code::WorkerDied => task.program.work == Work::Exit,
             Code::DeadlineExceeded => task.has_deadline,
             Code::PlacementGroupRemoved | Code::PlacementGroupNotFound => task.group.is_some_and(|group| self.removed_groups.contains(&group)),
+            Code::ActorNameTaken => actor.is_some_and(|actor| actor.may_die),
             Code::ActorDied | Code::ActorUnavailable | Code::ActorNotFound => {
                 actor.is_some_and(|actor| actor.may_die) || (actor.is_some() && any_trouble)
             }

@@ -197,7 +197,11 @@ impl World {
         if !self.run_until(self.now + PATIENCE, settled) {
             return;
         }
-        for debt in self.debts() {
+        let debts = self.debts();
+        if !debts.is_empty() {
+            self.say_states();
+        }
+        for debt in debts {
             self.history.problem(format!("it never came: {debt}"));
         }
         self.each_driver(|driver, cx| driver.let_go(cx));
@@ -231,7 +235,23 @@ impl World {
             left.extend(host.core.iter().flat_map(Core::leftovers).map(|what| format!("on {}: {what}", host.id)));
             left.extend(host.processes.keys().map(|worker| format!("on {}: worker {} still runs", host.id, worker.0)));
         }
+        if !left.is_empty() {
+            self.say_states();
+        }
         left.into_iter().for_each(|what| self.history.problem(what));
+    }
+
+    /// What each node knows, in full, where a whole trace is kept.
+    fn say_states(&mut self) {
+        if self.trace_max < 1000 {
+            return;
+        }
+        for i in 0..self.hosts.len() {
+            let state = format!("{:#?}", self.hosts[i]);
+            self.say(state);
+        }
+        let clients = format!("{:#?}", self.clients);
+        self.say(clients);
     }
 
     fn debts(&self) -> Vec<String> {
@@ -408,7 +428,7 @@ impl World {
         let mut effects = Vec::new();
         core.handle(self.now, input, &mut effects);
         // The check looks at everything, so that in a large run it is made now and then.
-        if self.handled < 2000 || self.handled % 16 == 0 {
+        if self.handled < 300 || self.handled.is_multiple_of(32) {
             let wrong = core.check_invariants();
             let id = self.hosts[host].id;
             wrong.into_iter().for_each(|wrong| self.history.problem(format!("on {id}: {wrong}")));
