@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Most descriptors in one message; the kernel's own bound is 253.
-pub const DESCRIPTORS_MAX: usize = 16;
+/// Most descriptors in one message: the kernel's own bound (SCM_MAX_FD).
+pub const DESCRIPTORS_MAX: usize = 253;
 
 /// How long accepting rests when the process or the system has no descriptor left: a connection then waits in the backlog.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
