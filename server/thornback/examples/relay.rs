@@ -64,6 +64,8 @@ fn main() {
 
     let mut driver = Peer::connect(&socket, v1::Role::Driver);
     driver.send(vec![client_op::Op::Declare(Box::new(v1::Declare {
+        // What may run only once is never sent ahead of its turn.
+        max_retries: 3,
         number: 1,
         function: "noop".to_owned(),
         returns: 1,
