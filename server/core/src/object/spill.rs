@@ -12,26 +12,52 @@ impl Node {
     /// Evicts until `size` bytes are free, or will be once what is being written is on disk.
     pub(super) fn make_room(&mut self, size: u64) {
         if self.store.disk_full.is_some() && self.store.spilling == 0 {
-            return self.fail_for_want_of_disk();
+            if !self.let_go_of_copies(size) {
+                return self.fail_for_want_of_disk();
+            }
+            self.store.disk_full = None;
+            return;
         }
         while self.store.free_bytes() + self.store.spilling < padded(size) || self.store.spilling == 0 {
             let Some((_, object)) = self.store.by_use.pop_first() else { return };
-            let Some(record) = self.objects.get_mut(&object) else { continue };
-            record.used = 0;
-            let Copy::Here(location) = record.copy else { continue };
-            if record.on_disk {
-                // It was read back before, and its file is still good.
-                record.copy = Copy::OnDisk(location.size);
-                self.free_location(location);
+            if self.leave_on_disk(object) {
                 if self.store.free_bytes() >= padded(size) {
                     return;
                 }
                 continue;
             }
+            let Some(record) = self.objects.get_mut(&object) else { continue };
+            record.used = 0;
+            let Copy::Here(location) = record.copy else { continue };
             record.copy = Copy::Spilling(location);
             self.store.spilling += padded(location.size);
             self.out.push(Effect::Spill { object, location });
         }
+    }
+
+    /// Frees the memory of an object that was read back before and whose file is still good. `false` if it is in memory only.
+    fn leave_on_disk(&mut self, object: ObjectId) -> bool {
+        let Some(record) = self.objects.get_mut(&object) else { return false };
+        let (Copy::Here(location), true) = (record.copy, record.on_disk) else { return false };
+        record.used = 0;
+        record.copy = Copy::OnDisk(location.size);
+        self.free_location(location);
+        true
+    }
+
+    /// Makes room although the disk is full: of what is in memory and on disk, memory can do without. Says whether it was enough.
+    fn let_go_of_copies(&mut self, size: u64) -> bool {
+        let on_disk = |object: &ObjectId| self.objects.get(object).is_some_and(|record| record.on_disk);
+        let copies: Vec<(u64, ObjectId)> =
+            self.store.by_use.iter().filter(|(_, object)| on_disk(object)).map(|(used, object)| (*used, *object)).collect();
+        for (used, object) in copies {
+            if self.store.free_bytes() >= padded(size) {
+                break;
+            }
+            self.store.by_use.remove(&used);
+            self.leave_on_disk(object);
+        }
+        self.store.free_bytes() >= padded(size)
     }
 
     pub(crate) fn spilled(&mut self, object: ObjectId, result: Result<(), StoreError>) {
