@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import thornback
-from tests.support import MIB, Bell, array, eventually, get, is_alive, is_array, objects, store_used
+from tests.support import MIB, Bell, Gate, array, eventually, get, is_alive, is_array, objects, store_used
 from thornback._node import find_binary
 
 
@@ -41,7 +41,7 @@ def node(tmp_path: Path) -> Iterator[str]:
     )
     eventually(lambda: server.poll() is not None or ports.exists(), "the node listens")
     address = "unix:" + json.loads(ports.read_text())["unix"]
-    thornback.init(address)
+    thornback.init(address, namespace="test")
     yield address
     thornback.shutdown()
     assert server.stdin
@@ -49,14 +49,20 @@ def node(tmp_path: Path) -> Iterator[str]:
     assert server.wait(60) == 0
 
 
+def driver_environment(**variables: str) -> dict[str, str]:
+    """The environment of another driver: it finds what this one finds, these helpers among it."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])} | variables
+
+
 VICTIM = """
 import os, signal, sys
 import numpy as np
 import thornback
-from tests.support import Bell, array
+from tests.support import Bell, Gate, array
 
 bell = Bell(sys.argv[1])
-thornback.init()
+started = Gate(sys.argv[2])
+thornback.init(namespace="test")
 
 @thornback.remote
 class Holder:
@@ -67,6 +73,7 @@ class Holder:
 @thornback.remote
 def run_for_ever():
     bell.ring(os.getpid())
+    started.open()
     signal.pause()
 
 @thornback.remote
@@ -82,22 +89,23 @@ detached = Holder.options(name="detached", lifetime="detached").remote()
 pids = thornback.get([holder.hold.remote(), named.hold.remote(), detached.hold.remote()])
 running = run_for_ever.remote()
 waiting = [blocked.remote(running) for _ in range(100)]
+started.pass_through()
 bell.ring(" ".join(map(str, pids)))
 """
 
 
 @pytest.mark.parametrize("way", ["SIGKILL", "SIGTERM", "its end", "an exception", "os._exit"])
-def test_all_is_released_when_a_driver_leaves(way: str, node: str, bell: Bell, tmp_path: Path) -> None:
+def test_all_is_released_when_a_driver_leaves(way: str, node: str, bell: Bell, gate: Gate, tmp_path: Path) -> None:
     """Objects, pins, tasks and actors of a driver that is gone are gone too; only what was detached stays. It need not say goodbye."""
     before = (objects(), store_used())
     script = tmp_path / "victim.py"
     endings = {"its end": "", "an exception": "raise RuntimeError('as asked')", "os._exit": "os._exit(3)"}
     script.write_text(textwrap.dedent(VICTIM) + endings.get(way, "signal.pause()"))
-    environment = os.environ | {"THORNBACK_ADDRESS": node, "PYTHONPATH": str(Path(__file__).parents[1])}
-    victim = subprocess.Popen([sys.executable, script, bell.path], env=environment, stderr=subprocess.PIPE, text=True)
-    heard = [bell.hear(), bell.hear()]
-    task_pid, actor_pids = heard if " " in heard[1] else heard[::-1]
-    *mortal, immortal = map(int, actor_pids.split())
+    environment = driver_environment(THORNBACK_ADDRESS=node)
+    victim = subprocess.Popen([sys.executable, script, bell.path, gate.path], env=environment, stderr=subprocess.PIPE, text=True)
+    mortal = [int(bell.hear())]
+    *actors, immortal = map(int, bell.hear().split())
+    mortal += actors
     if way in ("SIGKILL", "SIGTERM"):
         assert store_used() >= 5 * 2 * MIB
         assert objects() >= 500
@@ -107,7 +115,7 @@ def test_all_is_released_when_a_driver_leaves(way: str, node: str, bell: Bell, t
     detached = thornback.get_actor("detached")
     assert is_alive(immortal)
     assert get(detached.hold.remote()) == immortal
-    for pid in [int(task_pid), *mortal]:
+    for pid in mortal:
         eventually(lambda pid=pid: not is_alive(pid), f"process {pid} of the driver's work is gone")
     with pytest.raises(thornback.ActorNotFoundError):
         thornback.get_actor("named")
@@ -136,13 +144,13 @@ def test_what_another_driver_borrowed_stays(node: str, tmp_path: Path) -> None:
             """
             import thornback
             from tests.support import array
-            thornback.init()
-            keeper = thornback.get_actor("keeper", namespace=NAMESPACE)
+            thornback.init(namespace="test")
+            keeper = thornback.get_actor("keeper")
             thornback.get(keeper.keep.remote([thornback.put(array(2, fill=5)), thornback.put("small")]))
             """
-        ).replace("NAMESPACE", repr(thornback.get_runtime_context().namespace))
+        )
     )
-    environment = os.environ | {"THORNBACK_ADDRESS": node, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = driver_environment(THORNBACK_ADDRESS=node)
     subprocess.run([sys.executable, script], env=environment, check=True, timeout=60)
     large, small = get(keeper.give.remote())
     assert is_array(get(large), 2, fill=5)
@@ -171,7 +179,7 @@ def test_a_runtime_that_init_started_ends_with_its_program(tmp_path: Path, bell:
             """
         )
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = driver_environment()
     driver = subprocess.Popen([sys.executable, script, bell.path], env=environment)
     pids = [int(pid) for pid in bell.hear().split()]
     nodes = [int(child) for child in Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()]

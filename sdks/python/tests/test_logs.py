@@ -6,7 +6,10 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+
+from tests.support import DEADLINE
 
 
 def run(script: str, tmp_path: Path) -> tuple[list[str], list[str]]:
@@ -46,27 +49,40 @@ def test_lines_come_prefixed_on_the_stream_that_they_were_printed_to(tmp_path: P
 
 
 def test_lines_that_many_workers_print_alike_are_shown_once(tmp_path: Path) -> None:
-    """The same warning from every worker is one line and a count, so that a fan-out does not bury the terminal."""
-    out, _ = run(
-        """
-        thornback.init(num_cpus=4)
+    """The same warning from every worker is one line and, a little later, a count, so that a fan-out does not bury the terminal."""
+    path = tmp_path / "driver.py"
+    path.write_text(
+        textwrap.dedent(
+            """
+            import sys, thornback
+            thornback.init(num_cpus=4)
 
-        @thornback.remote
-        class Speaker:
-            def speak(self, word):
-                print(word)
+            @thornback.remote
+            class Speaker:
+                def speak(self, word):
+                    print(word)
 
-        speakers = [Speaker.remote() for _ in range(4)]
-        thornback.get([speaker.speak.remote("the same for all") for speaker in speakers])
-        thornback.get([speaker.speak.remote(f"my own {number}") for number, speaker in enumerate(speakers)])
-        thornback.shutdown()
-        """,
-        tmp_path,
+            speakers = [Speaker.remote() for _ in range(4)]
+            thornback.get([speaker.speak.remote("the same for all") for speaker in speakers])
+            thornback.get([speaker.speak.remote(f"my own {number}") for number, speaker in enumerate(speakers)])
+            sys.stdin.readline()
+            """
+        )
     )
-    same = [line for line in out if "the same for all" in line]
-    assert 1 <= len(same) < 4
-    assert any(re.search(r"repeated \d+x", line) for line in out)
-    assert {line.split("my own ")[1] for line in out if "my own" in line} == {"0", "1", "2", "3"}
+    driver = subprocess.Popen([sys.executable, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert driver.stdout
+    watchdog = threading.Timer(DEADLINE, driver.kill)
+    watchdog.start()
+    seen = []
+    for line in driver.stdout:
+        seen.append(line)
+        if "repeated" in line:
+            break
+    watchdog.cancel()
+    driver.communicate("the end\n", timeout=DEADLINE)
+    assert len([line for line in seen if "the same for all" in line and "repeated" not in line]) == 1
+    assert re.search(r"repeated 3x", seen[-1])
+    assert {line.split("my own ")[1].strip() for line in seen if "my own" in line} == {"0", "1", "2", "3"}
 
 
 def test_a_driver_that_does_not_want_lines_gets_none(tmp_path: Path) -> None:
