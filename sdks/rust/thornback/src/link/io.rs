@@ -35,6 +35,9 @@ pub(crate) struct Opening {
 /// Between attempts to connect again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Wishes that one turn works off: a frame of some tens of kilobytes.
+const TURN_ITEMS_MAX: usize = 2048;
+
 /// How long the last words may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -128,7 +131,7 @@ impl Thread {
         // A worker is given work at once: it may have come together with the welcome.
         self.take_frames();
         loop {
-            self.work_off();
+            let more = self.work_off();
             if let Err(error) = self.transmit() {
                 self.reconnect(error).await;
             }
@@ -136,26 +139,31 @@ impl Thread {
                 self.last_words().await;
                 return ended(&end);
             }
-            if let Err(error) = self.wait().await {
+            if let Err(error) = self.wait(more).await {
                 self.reconnect(error).await;
             }
         }
     }
 
-    /// Does what the handles wished, as far as the session has room.
-    fn work_off(&mut self) {
+    /// Does what the handles wished, as far as the session has room, and no more than makes a good frame: the node works on one while the next is
+    /// made. `true` if there is more that could be done at once.
+    fn work_off(&mut self) -> bool {
         if self.items.is_empty() {
             lock(&self.shared.outbox).swap(&mut self.items);
         }
-        while self.session.queued_bytes() < QUEUED_BYTES_MAX
+        let mut taken = 0;
+        while taken < TURN_ITEMS_MAX
+            && self.session.queued_bytes() < QUEUED_BYTES_MAX
             && let Some(item) = self.items.pop_front()
         {
             self.table.apply(item, &mut self.session);
+            taken += 1;
         }
         self.table.flush(&mut self.session);
         if self.table.closing && self.items.is_empty() && !self.table.has_more() {
             self.session.goodbye(None);
         }
+        taken == TURN_ITEMS_MAX
     }
 
     fn transmit(&mut self) -> io::Result<()> {
@@ -189,10 +197,10 @@ impl Thread {
         None
     }
 
-    /// Waits for whatever comes first and takes it.
-    async fn wait(&mut self) -> io::Result<()> {
-        // Wishes that are left wait for room in the session, which comes with a frame.
-        let more = self.items.is_empty() || self.session.queued_bytes() < QUEUED_BYTES_MAX;
+    /// Waits for whatever comes first and takes it; with `more` to do it only looks.
+    async fn wait(&mut self, more: bool) -> io::Result<()> {
+        // Wishes that are left when the session is full wait for a frame that makes room.
+        let listen = self.session.queued_bytes() < QUEUED_BYTES_MAX;
         self.arm();
         let behind = self.carrier.is_behind();
         let shared = self.shared.clone();
@@ -202,13 +210,14 @@ impl Thread {
                 ready?;
                 return self.read();
             }
-            () = shared.bell.notified(), if more => {}
             () = self.sleep.as_mut(), if self.armed.is_some() => {
                 self.armed = None;
                 let now = self.now();
                 self.session.handle_timeout(now);
                 self.table.ring(Instant::now());
             }
+            () = shared.bell.notified(), if listen && !more => {}
+            () = tokio::task::yield_now(), if more => {}
         }
         Ok(())
     }
