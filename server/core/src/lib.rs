@@ -192,9 +192,8 @@ impl Core {
     }
 
     fn post(&mut self) {
-        let from_cluster =
-            self.cluster.as_mut().map(|cluster| std::mem::take(&mut cluster.mail)).unwrap_or_default();
-        for (to, message) in std::mem::take(&mut self.node.mail).into_iter().chain(from_cluster) {
+        let from_cluster = self.cluster.iter_mut().flat_map(|cluster| cluster.mail.drain(..));
+        for (to, message) in self.node.mail.drain(..).chain(from_cluster) {
             let to = if message.is_for_head() { self.head } else { to };
             if to == self.me {
                 self.local.push_back(message);

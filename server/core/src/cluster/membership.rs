@@ -51,6 +51,9 @@ impl Cluster {
     }
 
     pub(super) fn find_the_silent(&mut self) {
+        if self.members.len() <= 1 {
+            return;
+        }
         let patience = self.heartbeat * MISSED_MAX;
         let silent = |(node, member): (&NodeId, &Member)| {
             (*node != self.me && self.now.since(member.heard) >= patience).then_some(*node)

@@ -146,6 +146,8 @@ impl Node {
     /// Whether a task was sent.
     fn serve(&mut self, id: ClassId) -> bool {
         let mut served = false;
+        // More workers are asked for once: the queue is longest at first.
+        let mut asked = false;
         while let Some(task) = self.classes.get(&id).and_then(|class| class.queue.front().copied()) {
             match self.args_near(task) {
                 ArgsNear::Yes => {}
@@ -158,7 +160,8 @@ impl Node {
                     continue;
                 }
             }
-            let Some(worker) = self.pick_worker(id, task) else { break };
+            let Some(worker) = self.pick_worker(id, task, !asked) else { break };
+            asked = true;
             self.pop_front(id);
             served = true;
             self.dispatch(task, worker);
@@ -192,7 +195,8 @@ impl Node {
         }
     }
 
-    fn pick_worker(&mut self, id: ClassId, task: TaskId) -> Option<WorkerId> {
+    /// The worker for the first task of a class, if there is one; `may_start` workers if there are too few.
+    fn pick_worker(&mut self, id: ClassId, task: TaskId, may_start: bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
         let dedicated = class.key.dedicated;
         let mut best: Option<(usize, WorkerId)> = None;
@@ -212,7 +216,7 @@ impl Node {
                 }
             }
         }
-        if let Some(worker) = self.lease_idle(id) {
+        if let Some(worker) = self.lease_idle(id, may_start) {
             return Some(worker);
         }
         let (running, worker) = best?;
@@ -229,12 +233,16 @@ impl Node {
     }
 
     /// An idle worker with the class's resources, or a start of one.
-    fn lease_idle(&mut self, id: ClassId) -> Option<WorkerId> {
+    fn lease_idle(&mut self, id: ClassId, may_start: bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
+        let pool = class.key.pool;
+        let has_idle = self.pools.by_number.get(&pool).is_some_and(|pool| !pool.idle.is_empty());
+        if !has_idle && !may_start {
+            return None;
+        }
         let (key, queued) = (Arc::clone(&class.key), class.queue.len());
         let Some(bundle) = self.fitting_bundle(&key) else { return None };
-        let pool = self.pools.by_number.get_mut(&key.pool)?;
-        let Some(worker) = pool.idle.pop() else {
+        let Some(worker) = self.pools.by_number.get_mut(&pool)?.idle.pop() else {
             self.start_for(&key, bundle, queued);
             return None;
         };

@@ -114,6 +114,14 @@ impl ObjectRecord {
         }
     }
 
+    /// Whether there is nothing to it but an inline value, a failure, or the wait for one.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rare.is_none()
+            && self.copy == Copy::None
+            && !self.on_disk
+            && !matches!(self.state, ObjectState::Stored(_))
+    }
+
     pub(crate) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }

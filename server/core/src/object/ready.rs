@@ -7,7 +7,7 @@ use thornback_types::{Code, Failure, NodeId, ObjectId, SessionId, TaskId, Value}
 use crate::effect::{Message, Outcome};
 use crate::message::{PeerMessage, RemoteOutcome};
 use crate::node::{Node, Taken};
-use crate::object::{ObjectRecord, ObjectState};
+use crate::object::{Copy, ObjectRecord, ObjectState};
 
 impl Node {
     /// Stores a small value.
@@ -48,17 +48,18 @@ impl Node {
             Outcome::Failure(failure) => ObjectState::Failure(Arc::clone(failure)),
             Outcome::Stored(size) => ObjectState::Stored(*size),
         };
+        let (unused, has_bytes) = (record.count == 0, record.copy != Copy::None || record.on_disk);
         if let Outcome::Value(value) = &outcome {
             for inner in &value.refs {
                 self.hold(*inner);
             }
         }
-        if !matches!(outcome, Outcome::Stored(_)) {
+        if has_bytes && !matches!(outcome, Outcome::Stored(_)) {
             // A failed attempt may have sealed bytes that are of no use now.
             self.drop_bytes(object);
         }
         self.tell_waiters(object, outcome);
-        if self.objects.get(&object).is_some_and(|record| record.count == 0) {
+        if unused {
             self.unreferenced(object);
         }
     }

@@ -79,6 +79,10 @@ impl Node {
         if borrowed {
             return;
         }
+        if record.owner == self.me && record.is_plain() && object.0.index() != 0 {
+            // Most objects: small, and nobody else has heard of them.
+            return self.remove_record(object);
+        }
         let (owner, grants) =
             (record.owner, record.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.grants)));
         if owner == self.me {
@@ -115,6 +119,10 @@ impl Node {
     /// Forgets the record and its bytes, and gives back the counts that the value had.
     pub(crate) fn forget_object(&mut self, object: ObjectId) {
         self.drop_bytes(object);
+        self.remove_record(object);
+    }
+
+    fn remove_record(&mut self, object: ObjectId) {
         let Some(record) = self.objects.remove(&object) else { return };
         for inner in record.contained() {
             self.release(*inner, 1);

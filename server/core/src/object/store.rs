@@ -572,6 +572,9 @@ impl Node {
     /// Forgets the bytes on this node, wherever they are.
     pub(crate) fn drop_bytes(&mut self, object: ObjectId) {
         let Some(record) = self.objects.get_mut(&object) else { return };
+        if record.copy == Copy::None && !record.on_disk {
+            return;
+        }
         let (copy, on_disk, used) =
             (record.copy, std::mem::take(&mut record.on_disk), std::mem::take(&mut record.used));
         let (size, job) = (record.bytes(), record.job);
