@@ -9,6 +9,7 @@ use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Re
 use thornback_core::{Config, Core, Effect, Input, Op, Peer};
 use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
 
+#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn main() {
     let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000_u32);
     let mut core = Core::new(Config::new(NodeId(Id([1; 16])), Resources::cpus(2)));

@@ -192,6 +192,9 @@ impl Core {
     }
 
     fn post(&mut self) {
+        if self.node.mail.is_empty() && self.cluster.as_ref().is_none_or(|cluster| cluster.mail.is_empty()) {
+            return;
+        }
         let from_cluster = self.cluster.iter_mut().flat_map(|cluster| cluster.mail.drain(..));
         for (to, message) in self.node.mail.drain(..).chain(from_cluster) {
             let to = if message.is_for_head() { self.head } else { to };

@@ -1,5 +1,6 @@
 //! The callers' side: creating, calling in order, and what becomes of calls when the actor is lost.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -173,8 +174,8 @@ impl Node {
         let spec =
             self.new_spec(session, id, declaration, args, parent, Kind::Call { actor, caller: session })?;
         let seed = self.config.seed;
-        if !self.called.contains_key(&actor) {
-            self.called.insert(actor, Called::new(seed));
+        if let Entry::Vacant(unheard) = self.called.entry(actor) {
+            unheard.insert(Called::new(seed));
             self.mail_head(PeerMessage::SubscribeActor { actor });
         }
         self.hold(ObjectId(actor.0));
@@ -322,9 +323,8 @@ impl Node {
     /// Puts calls back into their callers' queues, where they stood: those queues are in the order in which calls were made.
     fn queue_again(&mut self, actor: ActorId, calls: Vec<TaskId>) {
         for id in calls {
-            let caller = match self.tasks.get(&id).map(|task| task.spec.kind) {
-                Some(Kind::Call { caller, .. }) => caller,
-                _ => continue,
+            let Some(Kind::Call { caller, .. }) = self.tasks.get(&id).map(|task| task.spec.kind) else {
+                continue;
             };
             if let Some(called) = self.called.get_mut(&actor) {
                 called.sent.remove(&id);

@@ -241,7 +241,7 @@ impl Node {
             return None;
         }
         let (key, queued) = (Arc::clone(&class.key), class.queue.len());
-        let Some(bundle) = self.fitting_bundle(&key) else { return None };
+        let bundle = self.fitting_bundle(&key)?;
         let Some(worker) = self.pools.by_number.get_mut(&pool)?.idle.pop() else {
             self.start_for(&key, bundle, queued);
             return None;

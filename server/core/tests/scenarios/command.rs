@@ -524,10 +524,7 @@ fn declared(world: &mut World, session: &str, words: &mut Words) -> Parsed<u32> 
 }
 
 fn worker(name: &str) -> Parsed<WorkerId> {
-    name.strip_prefix('w')
-        .ok_or_else(|| format!("{name} is no worker"))
-        .and_then(|number| self::number(number))
-        .map(WorkerId)
+    name.strip_prefix('w').ok_or_else(|| format!("{name} is no worker")).and_then(number).map(WorkerId)
 }
 
 fn store_result(words: &mut Words) -> Parsed<Result<(), StoreError>> {
