@@ -186,8 +186,8 @@ def test_a_running_task_is_interrupted_even_in_a_blocking_call(gate: Gate, bell:
 
     @thornback.remote
     def blocked() -> None:
-        bell.ring(os.getpid())
         try:
+            bell.ring(os.getpid())
             gate.pass_through()
         finally:
             bell.ring("cleaned up")
@@ -248,8 +248,8 @@ def test_recursive_ends_the_children_too(recursive: bool, make_gate: Callable[[]
         if depth:
             get(child.remote(depth - 1))
             return
-        bell.ring("deepest runs")
         try:
+            bell.ring("deepest runs")
             gate.pass_through()
             bell.ring("went through")
         except BaseException:

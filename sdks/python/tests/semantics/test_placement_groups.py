@@ -52,7 +52,7 @@ def test_33_removing_a_group_ends_its_tasks_and_actors_and_returns_all(gate: Gat
     for ref in (running, waiting):
         with pytest.raises(thornback.PlacementGroupRemovedError):
             get(ref)
-    with pytest.raises(thornback.ActorError):
+    with pytest.raises((thornback.ActorDiedError, thornback.PlacementGroupRemovedError), match="removed"):
         get(tenant.pid.remote())
     eventually(lambda: not is_alive(actor_pid), "the actor's process is gone")
     all_back()
