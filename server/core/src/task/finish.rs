@@ -69,7 +69,6 @@ impl Node {
     fn finish(&mut self, id: TaskId, outputs: Vec<RemoteOutput>, from: NodeId) {
         let Some(task) = self.tasks.get(&id) else { return };
         let spec = Arc::clone(&task.spec);
-        let mut stored = 0;
         match spec.declaration.returns {
             Returns::Stream => self.stream_ended(id, None),
             Returns::Fixed(n) => {
@@ -79,7 +78,12 @@ impl Node {
                     let outcome = match outputs.next() {
                         Some(RemoteOutput::Value(value)) => Outcome::Value(value),
                         Some(RemoteOutput::Stored { size, refs }) => {
-                            stored += u32::from(self.note_stored(id.output(i), from, refs));
+                            // Counted before it is ready: one that nobody wants any more is gone, and uncounted, in the same moment.
+                            if self.note_stored(id.output(i), from, refs)
+                                && let Some(task) = self.tasks.get_mut(&id)
+                            {
+                                task.lineage += 1;
+                            }
                             Outcome::Stored(size)
                         }
                         None => Outcome::Failure(Arc::new(self.too_few(id, n, given))),
@@ -88,9 +92,8 @@ impl Node {
                 }
             }
         }
-        let Some(task) = self.tasks.get_mut(&id) else { return };
+        let Some(task) = self.tasks.get(&id) else { return };
         // Lineage: what lies in a store may be lost, and is made again by another run. What is inline lives and dies with this node.
-        task.lineage += stored;
         if task.lineage > 0
             && spec.declaration.max_retries != Retries::Limited(0)
             && self.may_run_again(&spec)
