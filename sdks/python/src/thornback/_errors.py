@@ -23,6 +23,7 @@ An error crosses the wire as a `Failure` (``protocol/proto/thornback/v1/failure.
 from __future__ import annotations
 
 import enum
+import os
 import pickle
 import traceback
 from types import TracebackType
@@ -33,6 +34,7 @@ from thornback._gen import failure_pb2
 _CHAIN_MAX: Final = 16
 """Longer chains of causes are cut; a chain may even be a circle."""
 _TEXT_MAX: Final = 64 * 1024
+_HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 class Code(enum.IntEnum):
@@ -537,25 +539,22 @@ def reraise(error: BaseException) -> BaseException:
 # ------------------------------------------------------------------------------------------------------------------- exception → Failure
 
 
-def to_failure(error: BaseException, *, task: bytes = b"", actor: bytes = b"", skip_frames: int = 0) -> failure_pb2.Failure:
-    """The failure that tells another process of an exception of user code.
-
-    `skip_frames` of the traceback belong to the caller and are left out. The exception object itself is the caller's to add.
-    """
-    failure = _describe(error, skip_frames, 0, set())
+def to_failure(error: BaseException, *, task: bytes = b"", actor: bytes = b"") -> failure_pb2.Failure:
+    """The failure that tells another process of an exception of user code. The exception object itself is the caller's to add."""
+    failure = _describe(error, 0, set())
     failure.task = task
     failure.actor = actor
     return failure
 
 
-def _describe(error: BaseException, skip_frames: int, depth: int, seen: set[int]) -> failure_pb2.Failure:
+def _describe(error: BaseException, depth: int, seen: set[int]) -> failure_pb2.Failure:
     seen.add(id(error))
     failure = failure_pb2.Failure(
         code=Code.TASK_FAILED,
         message=_message(error),
         types=type_names(error),
         language="python",
-        stack=_stack(error, error.__traceback__, skip_frames),
+        stack=_stack(error, error.__traceback__),
     )
     below: failure_pb2.Failure | None = None
     if isinstance(error, ThornbackError) and error.failure is not None:
@@ -566,7 +565,7 @@ def _describe(error: BaseException, skip_frames: int, depth: int, seen: set[int]
     else:
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is not None and depth < _CHAIN_MAX and id(cause) not in seen:
-            below = _describe(cause, 0, depth + 1, seen)
+            below = _describe(cause, depth + 1, seen)
     if below is not None:
         failure.cause.CopyFrom(below)
     return failure
@@ -592,10 +591,10 @@ def _message(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}"[:_TEXT_MAX] if text else type(error).__name__
 
 
-def _stack(error: BaseException, trace: TracebackType | None, skip_frames: int) -> str:
-    for _ in range(skip_frames):
-        if trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
+def _stack(error: BaseException, trace: TracebackType | None) -> str:
+    # Our own frames come first, and tell the author of the task nothing.
+    while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
     try:
         text = "".join(traceback.format_exception(type(error), error, trace, chain=False))
     except Exception:

@@ -472,6 +472,7 @@ def main(served: dict[str, tuple[Any, bool]] | None = None) -> int:
 
 def end(status: int) -> None:
     """Ends the process: exit handlers and open files are seen to, threads that go on are not waited for."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         atexit._run_exitfuncs()
         sys.stdout.flush()
