@@ -22,6 +22,8 @@ pub(crate) struct Outbox {
     seq_sent: u64,
     /// Bytes of finished frames that were not handed out on this connection.
     waiting_bytes: usize,
+    /// Bytes of those that were, which are kept until they are acknowledged.
+    kept_bytes: usize,
     /// Bytes that the peer still takes. Below zero once a frame has overdrawn it.
     credit: i64,
 }
@@ -92,6 +94,7 @@ impl Outbox {
             seq: 0,
             seq_sent: 0,
             waiting_bytes: 0,
+            kept_bytes: 0,
             credit: 0,
         }
     }
@@ -113,8 +116,9 @@ impl Outbox {
             return Err(SendError::TooLarge { bytes: alone, limit: self.frame_bytes_max });
         }
         let queued = self.queued_bytes();
-        if queued + alone > self.queue_bytes_max {
-            return Err(SendError::QueueFull { bytes: queued });
+        // A peer that gives credit and never acknowledges would have us keep everything that we ever sent.
+        if queued + alone > self.queue_bytes_max || self.kept_bytes > self.queue_bytes_max {
+            return Err(SendError::QueueFull { bytes: queued + self.kept_bytes });
         }
         if self.draft.len() + alone > self.frame_bytes_max || self.draft.ops() == OPS_MAX {
             self.finish_draft(ack);
@@ -142,6 +146,7 @@ impl Outbox {
         self.sent += 1;
         self.seq_sent = self.seq_sent.max(seq);
         self.waiting_bytes -= bytes;
+        self.kept_bytes += bytes;
         self.credit = self.credit.saturating_sub_unsigned(bytes as u64);
         Some(frame)
     }
@@ -156,7 +161,10 @@ impl Outbox {
                 break;
             }
             match self.sent.checked_sub(1) {
-                Some(sent) => self.sent = sent,
+                Some(sent) => {
+                    self.sent = sent;
+                    self.kept_bytes -= frame.body_bytes();
+                }
                 None => self.waiting_bytes -= frame.body_bytes(),
             }
             self.frames.pop_front();
@@ -172,8 +180,7 @@ impl Outbox {
     /// A new connection with a new window: all that is not acknowledged goes out again.
     pub(crate) fn restart(&mut self, window: u64) {
         self.credit = i64::try_from(window).unwrap_or(i64::MAX);
-        self.waiting_bytes +=
-            self.frames.iter().take(self.sent).map(|(_, frame)| frame.body_bytes()).sum::<usize>();
+        self.waiting_bytes += std::mem::take(&mut self.kept_bytes);
         self.sent = 0;
     }
 

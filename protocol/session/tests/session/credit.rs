@@ -92,3 +92,19 @@ fn credit_without_end_does_not_overflow() {
     pair.drive();
     assert_eq!(pair.at_client, [1]);
 }
+
+#[test]
+fn who_never_acknowledges_is_not_sent_everything() {
+    let mut pair = narrow();
+    let op = v1::ClientOp { op: Some(v1::client_op::Op::Credit(v1::Credit { bytes: u64::MAX })) };
+    pair.to_server.push_back(v1::ClientFrame { seq: 0, ack: 0, ops: vec![op] }.encode_to_vec().into());
+    pair.drive();
+    // Frames leave and nothing comes back.
+    let now = thornback_types::Time::ZERO;
+    let refused = (0..10_000).find_map(|number| {
+        let refused = pair.server.send(mark_back(number, 900)).err();
+        while pair.server.poll_transmit(now).is_some() {}
+        refused
+    });
+    assert!(matches!(refused, Some(SendError::QueueFull { bytes }) if bytes <= 2 << 20), "{refused:?}");
+}
