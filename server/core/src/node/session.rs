@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use thornback_types::{Code, Failure, Id, JobId, ObjectId, SessionId, TaskId, WorkerId};
 
-use crate::effect::{Message, Reply};
+use crate::effect::{Effect, Message, Reply};
 use crate::input::{Declaration, Op, Peer, Request};
 use crate::map::{Map, Seed};
 use crate::message::PeerMessage;
@@ -53,8 +53,16 @@ impl Node {
                 (job, None, shared_memory)
             }
             Peer::Worker { launch, pool, language, functions, formats, shared_memory, pid } => {
+                if let Some(worker) = launch.filter(|worker| !self.is_starting(*worker)) {
+                    // Its process has ended or was given up before its hello was read. It must not pass for a visitor, who serves all jobs.
+                    let message =
+                        format!("The worker {} was given up before it said hello, or is not of this node.", worker.0);
+                    let failure = Some(Box::new(Failure::new(Code::PermissionDenied, message)));
+                    return self.out.push(Effect::Close { session, failure });
+                }
                 let worker = self.worker_arrived(session, launch, &pool, &language, formats, pid);
-                let pool = self.workers.get(&worker).map_or(0, |w| w.pool);
+                // Its pool may be retired: then it was ended as it arrived.
+                let Some(pool) = self.workers.get(&worker).map(|w| w.pool) else { return };
                 let job = self.pools.by_number.get(&pool).and_then(|p| p.job).unwrap_or_default();
                 let entry = self.new_session(job, Some(worker), shared_memory);
                 self.sessions.insert(session, entry);

@@ -127,6 +127,11 @@ impl Node {
         }
     }
 
+    /// Whether this node has launched the worker and waits for its hello.
+    pub(crate) fn is_starting(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|w| w.state == WorkerState::Starting)
+    }
+
     /// A worker said hello. One that this node launched is known; another has dialled in by itself.
     pub(crate) fn worker_arrived(
         &mut self,
@@ -137,9 +142,7 @@ impl Node {
         formats: Vec<String>,
         pid: u32,
     ) -> WorkerId {
-        let launched =
-            launch.filter(|id| self.workers.get(id).is_some_and(|w| w.state == WorkerState::Starting));
-        let id = launched.unwrap_or_else(|| {
+        let id = launch.unwrap_or_else(|| {
             let pool = self.pool_of_visitor(pool, language);
             self.add_worker(pool, JobId::default(), pid, true)
         });
