@@ -251,11 +251,11 @@ impl Driver {
             wish.returns = 1;
         }
         wish.retries = cx.rng.pick(&[Retries::Limited(0), Retries::Limited(1), Retries::Limited(3), Retries::Limited(3), Retries::Unlimited]);
-        if wish.retries == Retries::Unlimited && wish.program.is_faulty() {
-            // It would never end.
+        wish.retry_exceptions = cx.rng.chance(200);
+        if wish.retries == Retries::Unlimited && (wish.program.is_faulty() || wish.retry_exceptions) {
+            // It might never end.
             wish.retries = Retries::Limited(2);
         }
-        wish.retry_exceptions = cx.rng.chance(200);
         let cpu = cx.rng.pick(&[1, 1, 1, 1, 0, 2]).min(self.crowd.cpus) * UNITS_PER_WHOLE / cx.rng.pick(&[1, 1, 2]);
         wish.resources = Resources::new();
         if cpu > 0 {

@@ -121,6 +121,7 @@ fn main() -> ExitCode {
 
 fn tell(flags: &Flags, seed: u64, report: &Report, last: &[String]) {
     eprintln!("seed {seed} fails (--start {seed} --seeds 1 --nodes {} --steps {} --faults {}):", flags.nodes, flags.steps, flags.faults.0);
-    last.iter().for_each(|line| eprintln!("  {line}"));
+    // (Programs and definitions make for long lines, and the start of each says what it is.)
+    last.iter().for_each(|line| eprintln!("  {}", line.chars().take(240).collect::<String>()));
     report.problems.iter().for_each(|problem| eprintln!("  * {problem}"));
 }
