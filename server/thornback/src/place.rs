@@ -3,6 +3,8 @@
 use std::env;
 use std::path::PathBuf;
 
+use thornback_transport::Directory;
+
 /// The directory of `thornback start`, which `stop`, `status` and `list` look in: one for each user.
 pub(crate) fn of_start() -> PathBuf {
     match runtime_directory() {
@@ -11,13 +13,14 @@ pub(crate) fn of_start() -> PathBuf {
     }
 }
 
-/// A directory of its own for a node in the foreground, so that any number of them run side by side.
+/// A directory of its own for a node in the foreground, so that any number of them run side by side. Those of nodes that were killed go.
 pub(crate) fn of_dev() -> PathBuf {
-    let process = std::process::id();
-    match runtime_directory() {
-        Some(runtime) => runtime.join(format!("thornback-dev-{process}")),
-        None => env::temp_dir().join(format!("thornback-{}-dev-{process}", user())),
-    }
+    let (parent, prefix) = match runtime_directory() {
+        Some(runtime) => (runtime, "thornback-dev-".to_owned()),
+        None => (env::temp_dir(), format!("thornback-{}-dev-", user())),
+    };
+    Directory::sweep(&parent, &prefix);
+    parent.join(format!("{prefix}{}", std::process::id()))
 }
 
 /// Where a node spills to. Not in the runtime directory, which is usually in memory.

@@ -139,6 +139,29 @@ impl Directory {
         Ok(created)
     }
 
+    /// Removes the directories beside each other in `parent` whose names begin with `prefix` and end in the number of a process that is
+    /// gone: what nodes left that were killed. Anything that does not look exactly so, or that cannot be removed, stays.
+    pub fn sweep(parent: &Path, prefix: &str) {
+        let Ok(entries) = fs::read_dir(parent) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<u32>().ok());
+            // One that lives may be about to take its lock.
+            if pid.is_none_or(|pid| Path::new("/proc").join(pid.to_string()).exists()) {
+                continue;
+            }
+            let path = entry.path();
+            if check(&path).is_ok()
+                && !fs::symlink_metadata(path.join(Self::LOCK)).is_ok_and(|lock| lock.is_symlink())
+            {
+                // Under its lock: a process of that number may live where we cannot see it, in another container.
+                if let Ok(lock) = Self::lock(&path) {
+                    drop(Self { path, created: true, _lock: lock });
+                }
+            }
+        }
+    }
+
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -246,6 +269,26 @@ mod tests {
         );
         drop(held);
         Directory::hold(&path).unwrap();
+    }
+
+    #[test]
+    fn sweeps_what_killed_nodes_left_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        // No process has such a number.
+        let (dead, other) = (parent.path().join("node-4294967295"), parent.path().join("edon-4294967295"));
+        let alive = parent.path().join(format!("node-{}", std::process::id()));
+        let named = parent.path().join("node-of-mine");
+        for path in [&dead, &other, &alive, &named] {
+            Directory::private(path).unwrap();
+            fs::write(path.join("node.sock"), "").unwrap();
+            fs::write(path.join("node.pid"), "1").unwrap();
+        }
+        let held = parent.path().join("node-4294967294");
+        let holder = Directory::hold(&held).unwrap();
+        Directory::sweep(parent.path(), "node-");
+        assert!(!dead.exists());
+        assert!([&other, &alive, &named, &held].iter().all(|path| path.exists()));
+        assert!(holder.token().parent().unwrap().join("node.pid").exists());
     }
 
     #[test]
