@@ -140,7 +140,8 @@ impl History {
                 self.problem(format!("{id} may be retried {retries} times and attempt {attempt} was started"));
             }
         }
-        if is_call {
+        // A call that is tried again comes after those that were made meanwhile.
+        if is_call && attempt == 1 {
             let last = self.last_call.insert((worker, caller), order);
             if last.is_some_and(|last| last >= order) {
                 self.problem(format!("call {id}, number {order} of its caller, was started after number {}", last.unwrap_or(0)));
@@ -225,13 +226,19 @@ impl History {
                 let waited = || task.needs.iter().any(|need| Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone())));
                 task.program.work == Work::Raise || any_trouble || self.was_cancelled(id) || waited()
             }
-            Code::Cancelled => self.was_cancelled(id),
+            // (A worker may go on for a while with a task that is over for its owner, whose pools and arguments are gone.)
+            Code::Cancelled | Code::FunctionNotFound | Code::ObjectNotFound => self.was_cancelled(id),
             Code::WorkerDied => task.program.work == Work::Exit,
             Code::DeadlineExceeded => task.has_deadline,
             Code::PlacementGroupRemoved | Code::PlacementGroupNotFound => task.group.is_some_and(|group| self.removed_groups.contains(&group)),
             Code::ActorNameTaken => actor.is_some_and(|actor| actor.may_die),
             Code::ActorDied | Code::ActorUnavailable | Code::ActorNotFound => {
-                actor.is_some_and(|actor| actor.may_die) || (actor.is_some() && any_trouble)
+                let creation = task.actor.and_then(|actor| self.tasks.get(&actor.creation()));
+                let not_made = || {
+                    let needs = creation.into_iter().flat_map(|creation| &creation.needs);
+                    needs.into_iter().any(|need| Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone())))
+                };
+                actor.is_some_and(|actor| actor.may_die) || (actor.is_some() && any_trouble) || not_made()
             }
             Code::PendingCallsLimit => actor.is_some_and(|actor| actor.limits_calls),
             _ => false,
@@ -241,7 +248,7 @@ impl History {
     }
 
     /// Cancelled itself, or by way of the task that submitted it.
-    fn was_cancelled(&self, id: TaskId) -> bool {
+    pub(crate) fn was_cancelled(&self, id: TaskId) -> bool {
         let mut at = Some(id);
         while let Some(task) = at.and_then(|id| self.tasks.get(&id)) {
             if task.cancelled {

@@ -314,7 +314,12 @@ impl Worker {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
-        cx.history.outcome(self.ids.session, object, outcome);
+        let waits = |job: &&Job| job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object));
+        let over = self.jobs.iter().filter(waits).any(|job| cx.history.was_cancelled(job.task));
+        // What a task that is over refers to may be gone.
+        if !over {
+            cx.history.outcome(self.ids.session, object, outcome);
+        }
         match outcome {
             Outcome::Value(value) => {
                 let word = value_word(value).ok_or_else(|| Failure::new(Code::Internal, "no word"));

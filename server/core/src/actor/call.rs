@@ -356,7 +356,11 @@ impl Node {
             self.finish_failed(id, Arc::clone(failure));
         }
         let Some(called) = self.called.get_mut(&actor) else { return };
-        called.creation = None;
+        let asked = called.creation.take().and_then(|creation| creation.reply);
+        if let Some((session, number)) = asked {
+            // It ended before the registry had heard of it.
+            self.answer(session, number, Reply::Failure(Box::new((**failure).clone())));
+        }
         // The request made nothing, so there is nothing to count.
         if failure.is(Code::ActorNameTaken)
             && let Some(submitter) = self.tasks.get(&actor.creation()).map(|task| task.submitter)
@@ -447,6 +451,16 @@ impl Node {
             *called.pending.entry(caller).or_insert(0) += 1;
             called.queues.entry(caller).or_default().push_back(id);
         }
+    }
+
+    /// A call that failed and may be tried again goes back to its place in its caller's queue.
+    pub(crate) fn call_again_after_failure(&mut self, actor: ActorId, id: TaskId) {
+        if let Some(ActorState::Dead { failure }) = self.called.get(&actor).map(|called| &called.state) {
+            let failure = Arc::clone(failure);
+            return self.finish_failed(id, failure);
+        }
+        self.queue_again(actor, vec![id]);
+        self.when_dependencies_are_ready(id);
     }
 
     /// Takes a call that its owner has ended out of the queues, and stops it where it runs.

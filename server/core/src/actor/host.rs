@@ -39,6 +39,7 @@ impl Node {
             self.adopt(&spec.owners, &spec.stored);
         }
         let creation = Arc::clone(&spec.creation);
+        self.supersede_run(creation.id);
         let pool = creation.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool));
         self.hosted
             .insert(actor, Hosted { spec, life, worker: None, mailbox: VecDeque::new(), ending: None });

@@ -145,7 +145,7 @@ impl Node {
 
     /// The number here of a pool that another node knows.
     pub(crate) fn pool_from_afar(&mut self, job: JobId, pool: &Arc<Pool>) -> u32 {
-        if let Some(same) = self.pools.by_number.get(&pool.number).filter(|p| Arc::ptr_eq(&p.pool, pool)) {
+        if let Some(same) = self.pools.by_number.get(&pool.number).filter(|p| Arc::ptr_eq(&p.pool, pool) && !p.retired) {
             return same.pool.number;
         }
         let known = self

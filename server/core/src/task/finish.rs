@@ -63,6 +63,9 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.attempt += 1;
         task.state = TaskState::Waiting;
+        if let Kind::Call { actor, .. } = task.spec.kind {
+            return self.call_again_after_failure(actor, id);
+        }
         self.when_dependencies_are_ready(id);
     }
 

@@ -287,6 +287,23 @@ impl Node {
         }
     }
 
+    /// A later attempt is about to take the place of a run whose end was decided elsewhere: the process that has it must not end the new one.
+    pub(crate) fn supersede_run(&mut self, id: TaskId) {
+        let Some(worker) = self.runs.get(&id).map(|run| run.worker) else { return };
+        match worker.and_then(|worker| self.workers.get_mut(&worker).map(|w| (worker, w))) {
+            Some((worker, w)) => {
+                w.running.retain(|task| *task != id);
+                self.end_worker_for(worker, Failure::new(Code::Cancelled, "A later attempt has taken its place."));
+            }
+            None => self.unqueue(id),
+        }
+        let spec = self.runs.get(&id).map(|run| Arc::clone(&run.spec));
+        self.discard_run(id);
+        for object in spec.iter().flat_map(|spec| spec.refs()) {
+            self.release(object, 1);
+        }
+    }
+
     /// Forgets the run and tells the owner.
     pub(crate) fn run_over(&mut self, task: TaskId, outcome: RunOutcome) {
         let Some(run) = self.runs.remove(&task) else { return };
