@@ -233,16 +233,18 @@ def test_memory_of_the_server_does_not_grow_with_finished_tasks(start: Callable[
 
     counter = Counter.remote()
 
-    def run(count: int) -> None:
-        for first in range(0, count, 1000):
-            numbers = range(first, first + 500)
+    def run(count: int, at_once: int) -> None:
+        for _ in range(0, count, at_once):
+            numbers = range(at_once // 2)
             assert get([work.remote(number) for number in numbers] + [counter.add.remote(number) for number in numbers]) == [*numbers] * 2
 
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     (node,) = [int(child) for child in children if "thornback" in Path(f"/proc/{child}/comm").read_text()]
-    run(10_000)
+    # Half of them at once, so that the server's buffers have grown to what a burst needs.
+    run(5_000, at_once=5_000)
+    run(5_000, at_once=1_000)
     before = resident(node)
-    run(100_000)
+    run(100_000, at_once=1_000)
     assert resident(node) <= before * 1.05 + MIB
     assert is_array(get(thornback.put(array(1))), 1)
 
