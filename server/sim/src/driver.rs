@@ -622,7 +622,9 @@ impl Driver {
             Outcome::Failure(_) => Ready::Failed,
         };
         let index = u64::from(object.0.index()).saturating_sub(1);
-        if let Some(stream) = self.streams.get_mut(&object.task()) {
+        // It may be watched because it was found inside a value, though it is also an item of an own stream.
+        let watched = self.owed.contains(&object);
+        if let Some(stream) = self.streams.get_mut(&object.task()).filter(|_| !watched) {
             if index != stream.seen || stream.ended.is_some() {
                 cx.history.problem(format!("item {index} of stream {} came after {} items, end {:?}", object.task(), stream.seen, stream.ended));
             }

@@ -458,6 +458,8 @@ impl Worker {
                 }
                 self.seal(cx, at, object);
             }
+            // An earlier attempt has stored this output.
+            Err(failure) if failure.is(Code::DuplicateId) && object.task() == self.jobs[at].task => self.stored(cx, at, object),
             Err(failure) => {
                 cx.history.failure(self.ids.session, object, &failure);
                 self.jobs[at].creating.remove(&object);
@@ -479,6 +481,13 @@ impl Worker {
         job.creating.remove(&object);
         let refs = if object.task() == job.task { job.borrowed() } else { Vec::new() };
         cx.op(Op::Seal { object, refs });
+        self.stored(cx, at, object);
+    }
+
+    /// Goes on after an object was stored.
+    fn stored(&mut self, cx: &mut Context<'_>, at: usize, object: ObjectId) {
+        let job = &mut self.jobs[at];
+        job.creating.remove(&object);
         match job.program.work {
             Work::Put(_) => self.answer_put(cx, at),
             Work::Stream { .. } => {

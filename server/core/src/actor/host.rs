@@ -161,6 +161,8 @@ impl Node {
             return self
                 .mail(owner, PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new() });
         }
+        // The process of an earlier life may still be about to end, and have it.
+        self.supersede_run(id);
         if owner != self.me {
             for object in spec.refs() {
                 self.hold(object);
@@ -172,6 +174,7 @@ impl Node {
             state: RunState::Queued,
             worker: None,
             pins: Vec::new(),
+            filled: Vec::new(),
             sent: self.now,
             consumed: self.consumed_before(id, &spec),
             interrupted: None,

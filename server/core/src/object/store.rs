@@ -104,7 +104,14 @@ impl Node {
                 self.new_object(object, job);
                 job
             }
-            Some((task, attempt)) => self.prepare_output(session, object, task, attempt)?,
+            Some((task, attempt)) => match self.prepare_output(session, object, task, attempt) {
+                // An earlier attempt stored it, and it is good: the worker is told so in the answer that it waits for.
+                Err(failure) if failure.is(Code::DuplicateId) => {
+                    self.send(session, Message::Created { object, outcome: Err(failure) });
+                    return Ok(());
+                }
+                prepared => prepared?,
+            },
         };
         let _ = job;
         if padded(size) > self.store.capacity {
@@ -156,6 +163,10 @@ impl Node {
             )));
         }
         self.drop_bytes(object);
+        self.hold(object);
+        if let Some(run) = self.runs.get_mut(&task) {
+            run.filled.push(object);
+        }
         Ok(job)
     }
 

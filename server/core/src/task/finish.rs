@@ -188,6 +188,7 @@ impl Node {
             for object in run.pins {
                 self.unpin_many(object, 1);
             }
+            self.let_go_of_filled(run.filled);
         }
     }
 

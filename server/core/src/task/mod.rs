@@ -102,6 +102,8 @@ pub(crate) struct Run {
     pub(crate) worker: Option<WorkerId>,
     /// Arguments that are pinned until it is sent.
     pub(crate) pins: Vec<ObjectId>,
+    /// Outputs that it has begun to store. It counts them, so that their room stays though the one who wanted them lets go meanwhile.
+    pub(crate) filled: Vec<ObjectId>,
     pub(crate) sent: Time,
     /// Items of its stream that an earlier attempt gave and that were taken: a producer that is paced begins there.
     pub(crate) consumed: u64,

@@ -293,14 +293,23 @@ impl Node {
         match worker.and_then(|worker| self.workers.get_mut(&worker).map(|w| (worker, w))) {
             Some((worker, w)) => {
                 w.running.retain(|task| *task != id);
-                self.end_worker_for(worker, Failure::new(Code::Cancelled, "A later attempt has taken its place."));
+                if w.ended_for.is_none() {
+                    let failure = Failure::new(Code::WorkerDied, "A later attempt has taken its place.");
+                    self.end_worker_for(worker, failure);
+                }
             }
-            None => self.unqueue(id),
+            None => {
+                self.unqueue(id);
+                self.unmail(id);
+            }
         }
-        let spec = self.runs.get(&id).map(|run| Arc::clone(&run.spec));
+        let Some(spec) = self.runs.get(&id).map(|run| Arc::clone(&run.spec)) else { return };
         self.discard_run(id);
-        for object in spec.iter().flat_map(|spec| spec.refs()) {
-            self.release(object, 1);
+        // A node counts the arguments of its own tasks once, with the task, and those of others and of actors with the run.
+        if spec.owner != self.me || matches!(spec.kind, Kind::Create(_)) {
+            for object in spec.refs() {
+                self.release(object, 1);
+            }
         }
     }
 
@@ -312,7 +321,8 @@ impl Node {
         }
         let (owner, attempt) = (run.spec.owner, run.attempt);
         if owner == self.me {
-            return self.task_answered(task, attempt, outcome, self.me);
+            self.task_answered(task, attempt, outcome, self.me);
+            return self.let_go_of_filled(run.filled);
         }
         let refs: Vec<ObjectId> = match &outcome {
             RunOutcome::Results(outputs) => outputs.iter().flat_map(refs_of).collect(),
@@ -325,7 +335,15 @@ impl Node {
             }
         }
         self.mail(owner, PeerMessage::Finished { task, attempt, outcome, owners });
+        self.let_go_of_filled(run.filled);
         for object in run.spec.refs() {
+            self.release(object, 1);
+        }
+    }
+
+    /// The run counts these outputs no longer: whoever wants them does, or nobody.
+    pub(crate) fn let_go_of_filled(&mut self, outputs: Vec<ObjectId>) {
+        for object in outputs {
             self.release(object, 1);
         }
     }

@@ -64,6 +64,13 @@ impl Node {
             self.keep_for_owner(task.output(position));
             self.mail(owner, PeerMessage::Yielded { task, attempt, index, item, owners });
         }
+        let item = task.output(position);
+        if let Some(run) = self.runs.get_mut(&task)
+            && let Some(at) = run.filled.iter().position(|object| *object == item)
+        {
+            run.filled.swap_remove(at);
+            self.release(item, 1);
+        }
         Ok(())
     }
 

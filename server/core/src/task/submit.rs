@@ -373,6 +373,7 @@ impl Node {
             state: RunState::Queued,
             worker: None,
             pins: Vec::new(),
+            filled: Vec::new(),
             sent: self.now,
             consumed: self.consumed_before(id, &spec),
             interrupted: None,
