@@ -208,15 +208,15 @@ class ActorMethod:
 class ActorHandle(Reference):
     """Stands for an actor. An actor without a name ends when the last handle of it is gone."""
 
-    __slots__ = ("__weakref__", "_home", "_id", "_interface")
+    __slots__ = ("__weakref__", "_actor_id", "_home", "_interface")
 
     def __init__(self, id: bytes, home: Home, interface: Interface) -> None:
-        self._id = id
+        self._actor_id = id
         self._home: Any = home
         self._interface = interface
 
     def __del__(self) -> None:
-        self._home.dropped.append(self._id)
+        self._home.dropped.append(self._actor_id)
 
     def __getattr__(self, name: str) -> ActorMethod:
         if name in ActorHandle.__slots__:
@@ -232,28 +232,28 @@ class ActorHandle(Reference):
     @property
     def actor_id(self) -> bytes:
         """The 16 bytes of the actor's id."""
-        return self._id
+        return self._actor_id
 
     def __hash__(self) -> int:
-        return hash(self._id)
+        return hash(self._actor_id)
 
     def __eq__(self, other: object) -> bool:
-        return self._id == other._id if isinstance(other, ActorHandle) else NotImplemented
+        return self._actor_id == other._actor_id if isinstance(other, ActorHandle) else NotImplemented
 
     def __repr__(self) -> str:
-        return f"ActorHandle({self._interface.class_name}, {self._id.hex()})"
+        return f"ActorHandle({self._interface.class_name}, {self._actor_id.hex()})"
 
     def _reference(self) -> tuple[int, bytes, bytes]:
-        body: bytes = msgpack.packb([self._id, self._interface.class_name, self._interface.packed])
-        return _values._EXT_ACTOR, self._id, body
+        body: bytes = msgpack.packb([self._actor_id, self._interface.class_name, self._interface.packed])
+        return _values._EXT_ACTOR, self._actor_id, body
 
     def __reduce__(self) -> tuple[Any, ...]:
         met = _values.collector.met
         if met is not None:
-            met[self._id] = self
+            met[self._actor_id] = self
         else:
-            self._home.pin(self._id)
-        return _adopt_actor, (self._id, self._interface.class_name, self._interface.packed)
+            self._home.pin(self._actor_id)
+        return _adopt_actor, (self._actor_id, self._interface.class_name, self._interface.packed)
 
 
 def _adopt_actor(id: bytes, class_name: str, interface: bytes) -> ActorHandle:

@@ -30,7 +30,6 @@ POOL: Final = "python"
 
 _lock = threading.RLock()
 _node: LocalNode | None = None
-_get_ref_id: Final = lambda ref: ref._id
 
 
 def init(
@@ -266,13 +265,12 @@ def wait(
     if not refs:
         return [], []
     try:
-        distinct = len(set(map(_get_ref_id, refs)))
+        # Only refs and streams have a `_id`, so this checks the types as well.
+        ids = [ref._id for ref in refs]
     except AttributeError:
-        distinct = -1
-    if distinct < 0 or not set(map(type, refs)) <= _WAITABLE:
-        odd = next((ref for ref in refs if type(ref) not in _WAITABLE), refs[0])
-        raise TypeError(f"wait takes refs; the list holds a {type(odd).__name__}")
-    if distinct != len(refs):
+        odd = next(ref for ref in refs if not hasattr(ref, "_id"))
+        raise TypeError(f"wait takes refs; the list holds a {type(odd).__name__}") from None
+    if len(set(ids)) != len(ids):
         raise ValueError("wait takes each ref once; the list holds duplicates")
     if isinstance(num_returns, bool) or not isinstance(num_returns, int):
         raise TypeError(f"num_returns must be an integer, not {num_returns!r}")
@@ -280,10 +278,7 @@ def wait(
         raise ValueError(f"num_returns must be between 1 and the number of refs, {len(refs)}; it is {num_returns}")
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout must not be negative; it is {timeout}")
-    return _runtime.require().wait_many(refs, num_returns, timeout, fetch_local)
-
-
-_WAITABLE: Final = {ObjectRef, ObjectRefGenerator}
+    return _runtime.require().wait_many(refs, ids, num_returns, timeout, fetch_local)
 
 
 def cancel(ref: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True) -> None:
@@ -301,7 +296,7 @@ def kill(actor: ActorHandle, *, no_restart: bool = True, graceful: bool = False)
     """Ends an actor at once; its calls fail with `ActorDiedError`. With `graceful`, calls that are queued already finish first."""
     if not isinstance(actor, ActorHandle):
         raise ValueError(f"kill takes an actor's handle, not {type(actor).__name__}; a task is ended with cancel")
-    actor._home.kill(actor._id, not no_restart, graceful)
+    actor._home.kill(actor._actor_id, not no_restart, graceful)
 
 
 def get_actor(name: str, namespace: str | None = None) -> ActorHandle:

@@ -62,7 +62,9 @@ class Backend(Home, Protocol):
     def call(self, method: ActorMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
     def put(self, value: Any) -> ObjectRef[Any]: ...
     def get_many(self, refs: Sequence[ObjectRef[Any]], timeout: float | None) -> list[Any]: ...
-    def wait_many(self, refs: Sequence[Any], num_returns: int, timeout: float | None, fetch: bool) -> tuple[list[Any], list[Any]]: ...
+    def wait_many(
+        self, refs: Sequence[Any], ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool
+    ) -> tuple[list[Any], list[Any]]: ...
     def cancel(self, id: bytes, force: bool, recursive: bool) -> None: ...
     def kill(self, id: bytes, restart: bool, graceful: bool) -> None: ...
     def get_actor(self, name: str, namespace: str) -> ActorHandle: ...
@@ -161,7 +163,7 @@ class Runtime(ObjectTable):
         """Calls a method of an actor."""
         declaration = method._declaration(self)
         prefix = self.ids.prefix()
-        body = b"".join((frames.ID_1, prefix, frames.INDEX_SELF, frames.ID_2, method._actor._id, declaration.suffix_call))
+        body = b"".join((frames.ID_1, prefix, frames.INDEX_SELF, frames.ID_2, method._actor._actor_id, declaration.suffix_call))
         keep = None
         if args or kwargs:
             encoded, keep = self._encode_args(args, kwargs, declaration.portable, frames.SHORT_ARG_CALL, frames.ARG_CALL)
@@ -236,6 +238,13 @@ class Runtime(ObjectTable):
 
     def put(self, value: Any) -> ObjectRef[Any]:
         """Stores a value as an object."""
+        if type(value) in _values.SCALARS:
+            data = _values.scalar(value)
+            if data is not None and len(data) < len(frames.SHORT_PUT):
+                id = self.ids.prefix() + frames.INDEX_FIRST
+                self._state[id] = data
+                self.session.post(frames.PUT(frames.ID_1 + id + frames.SHORT_PUT[len(data)] + data))
+                return ObjectRef(id, self)
         return self.put_encoded(_values.encode(value))
 
     # ------------------------------------------------------------------------------------------------------------------- declarations

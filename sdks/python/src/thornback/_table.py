@@ -77,6 +77,27 @@ class ObjectTable:
         """A handle of an actor that was found inside a value."""
         raise NotImplementedError
 
+    def make_ref(self, id: bytes) -> ObjectRef[Any]:
+        """A ref that is not counted yet; `adopt_refs` must follow."""
+        if len(id) != frames.ID_BYTES:
+            raise _errors.UnsupportedFormatError(f"an id has {len(id)} bytes and not {frames.ID_BYTES}")
+        return ObjectRef(id, self)
+
+    def adopt_refs(self, refs: list[ObjectRef[Any]]) -> None:
+        """Counts refs that were made of the ids inside a value, all at once."""
+        new: list[bytes] = []
+        with self._count_lock:
+            state, extra = self._state, self._extra
+            for ref in refs:
+                id = ref._id
+                if id in state:
+                    extra[id] = extra.get(id, 0) + 1
+                else:
+                    state[id] = FOREIGN
+                    new.append(id)
+            for start in range(0, len(new), 4096):
+                self.session.post_quietly(frames.REFS(frames.ids(1, new[start : start + 4096])))
+
     def adopt_stream(self, id: bytes) -> Any:
         """Streams are not passed on by this SDK; another's may."""
         raise _errors.UnsupportedFormatError(f"the stream {id.hex()} was passed inside a value, which Python cannot read")
@@ -316,10 +337,9 @@ class ObjectTable:
         return self._read(ids, states, deadline)
 
     def wait_many(
-        self, refs: Sequence[ObjectRef[Any]], num_returns: int, timeout: float | None, fetch: bool
+        self, refs: Sequence[ObjectRef[Any]], ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool
     ) -> tuple[list[Any], list[Any]]:
-        """Parts refs into `num_returns` that are ready (fewer if time runs out) and the rest, both in order."""
-        ids = [ref._id for ref in refs]
+        """Parts refs, whose ids are `ids`, into `num_returns` that are ready (fewer if time runs out) and the rest, both in order."""
         state: dict[bytes, Any] = self._state
         if self._streams and any(id in self._streams for id in ids):
             state = _StreamsToo(self._state, self._streams)
@@ -354,7 +374,7 @@ class ObjectTable:
         found.sort()
         if found[-1] == len(found) - 1:
             cut = len(found)
-            done, rest = list(refs[:cut]), list(refs[cut:])
+            done, rest = list(refs[:cut]), refs[cut:] if isinstance(refs, list) else list(refs[cut:])
         else:
             chosen = set(found)
             done = [refs[position] for position in found]
@@ -422,7 +442,7 @@ class ObjectTable:
             for id, slot in slots.items():
                 # The answer comes all the same; it is for whoever asks next.
                 self._fetched.setdefault(id, deque()).append(slot)
-            raise _errors.GetTimeoutError(f"{len(slots)} stored objects could not be brought near in time; `get` them again to go on waiting")
+            raise _errors.GetTimeoutError(f"{len(slots)} stored objects were not brought near in time; `get` them again to go on waiting")
         return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
 
     def _value_of(self, id: bytes, known: State, slot: Slot | None) -> Any:

@@ -85,7 +85,8 @@ class Encoded:
 class Referrer(Protocol):
     """What `decode` needs from the runtime to make refs and handles out of ids."""
 
-    def adopt_ref(self, id: bytes) -> Any: ...
+    def make_ref(self, id: bytes) -> Any: ...
+    def adopt_refs(self, refs: list[Any]) -> None: ...
     def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> Any: ...
     def adopt_stream(self, id: bytes) -> Any: ...
 
@@ -426,10 +427,13 @@ def unpack_plain(data: bytes) -> Any:
 
 def unpack(data: Buffer, referrer: Referrer, buffers: Sequence[Buffer] = ()) -> Any:
     """Reads MessagePack."""
+    refs: list[Any] = []
 
     def ext(number: int, body: bytes) -> Any:
         if number == _EXT_REF:
-            return referrer.adopt_ref(body)
+            ref = referrer.make_ref(body)
+            refs.append(ref)
+            return ref
         if number == _EXT_ACTOR:
             id, class_name, interface = msgpack.unpackb(body)
             return referrer.adopt_actor(id, class_name, interface)
@@ -437,7 +441,12 @@ def unpack(data: Buffer, referrer: Referrer, buffers: Sequence[Buffer] = ()) -> 
             return referrer.adopt_stream(body)
         return _plain_ext(number, body, buffers)
 
-    return _unpack(data, ext)
+    try:
+        return _unpack(data, ext)
+    finally:
+        # Counted together, since a list may hold thousands; and in any case, since each takes its count back when it goes.
+        if refs:
+            referrer.adopt_refs(refs)
 
 
 def decode(format: int, data: Buffer, buffers: Sequence[Buffer], schema: str, referrer: Referrer) -> Any:

@@ -129,6 +129,8 @@ class ShortValues:
 
 SHORT_ARG_SUBMIT: Final = ShortValues(ARG_SUBMIT)
 SHORT_ARG_CALL: Final = ShortValues(ARG_CALL)
+SHORT_PUT: Final = [bytes((0x12, n + 4, 0x08, 0x02, 0x12, n)) for n in range(0x80 - 4)]
+"""The same as `Put.value`, which has no message around it."""
 NIL_RESULT: Final = SHORT_ARG_SUBMIT.short[1] + b"\xc0"
 """The result of a function that returns None."""
 
