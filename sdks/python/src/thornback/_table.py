@@ -139,6 +139,8 @@ class ObjectTable:
                         continue
                     if state.pop(id, None) is not None or self._forget_stream(id):
                         gone.append(id)
+                        for slot in self._fetched.pop(id, ()) if self._fetched else ():
+                            self._abandon(id, slot)
                 for start in range(0, len(gone), 4096):
                     self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
         if self._released:
@@ -164,7 +166,10 @@ class ObjectTable:
         state: State
         if outcome == "value":
             value = message.value
-            state = value.data if value.format == _values.MSGPACK and not value.refs and not value.buffers else Inline.of(value)
+            data = value.data
+            # One byte refers to nothing, so there is nothing to look for.
+            plain = value.format == _values.MSGPACK and (len(data) == 1 or (not value.refs and not value.buffers))
+            state = data if plain else Inline.of(value)
         elif outcome == "stored":
             state = Stored(message.stored)
         else:
@@ -440,7 +445,7 @@ class ObjectTable:
                 slots[id] = self._take_fetched(id) or self._fetch(id)
         if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
             for id, slot in slots.items():
-                # The answer comes all the same; it is for whoever asks next.
+                # The answer comes all the same; it is for whoever asks next, and given back if nobody does.
                 self._fetched.setdefault(id, deque()).append(slot)
             raise _errors.GetTimeoutError(f"{len(slots)} stored objects were not brought near in time; `get` them again to go on waiting")
         return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
@@ -464,6 +469,22 @@ class ObjectTable:
         if not waiting:
             self._fetched.pop(id, None)
         return slot
+
+    def _abandon(self, id: bytes, slot: Slot) -> None:
+        """Gives back the pin that a fetch gave or will give, which nobody is left to use."""
+        once = [id]
+
+        def come() -> None:
+            answer = slot.value
+            if isinstance(answer, object_pb2.Located) and answer.HasField("location"):
+                try:
+                    self._released.append(once.pop())
+                except IndexError:
+                    pass  # Two threads saw the answer at once.
+
+        slot.callback = come
+        if slot.done():
+            come()
 
     def _fetch(self, id: bytes, callback: Callable[[], None] | None = None) -> Slot:
         slot = Slot(callback)
