@@ -147,14 +147,20 @@ impl Driver {
         }
     }
 
+    /// Ends all actors, whoever made them: some were detached, and nobody has a handle.
+    pub(crate) fn kill_all(&mut self, cx: &mut Context<'_>) {
+        let actors: Vec<ActorId> = cx.history.actors.keys().copied().collect();
+        for actor in actors {
+            cx.history.actor_may_die(actor);
+            cx.op(Op::Kill { actor, restart: false, graceful: false });
+        }
+    }
+
     /// Lets everything go, but stays.
     pub(crate) fn let_go(&mut self, cx: &mut Context<'_>) {
         self.phase = Phase::Empty;
         for handle in std::mem::take(&mut self.actors) {
             cx.history.actor_may_die(handle.actor);
-            if handle.may_be_detached {
-                cx.op(Op::Kill { actor: handle.actor, restart: false, graceful: false });
-            }
             cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(handle.actor.0)] });
         }
         for (id, _) in std::mem::take(&mut self.streams) {

@@ -506,10 +506,11 @@ impl Worker {
 
     fn interrupted(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
         let Some(at) = self.jobs.iter().position(|job| job.task == task && job.attempt == attempt) else { return };
-        let waits_for_ever = matches!(self.jobs[at].phase, Phase::Streaming | Phase::Waiting | Phase::Loading);
+        let ends_by_itself = self.jobs[at].phase == Phase::Working
+            && matches!(self.jobs[at].program.work, Work::Return | Work::Raise | Work::Put(0) | Work::Exit | Work::ActorExit);
         if self.jobs[at].phase == Phase::Queued {
             self.answer(cx, at, Err(Failure::new(Code::Cancelled, "Cancelled before it started.")));
-        } else if waits_for_ever || cx.rng.chance(700) {
+        } else if !ends_by_itself || cx.rng.chance(700) {
             self.jobs[at].doomed = true;
             let after = cx.rng.delay(100_000);
             cx.wake(after, self.jobs[at].token);

@@ -204,7 +204,15 @@ impl World {
         for debt in debts {
             self.history.problem(format!("it never came: {debt}"));
         }
+        self.new_driver(0);
         self.each_driver(|driver, cx| driver.let_go(cx));
+        if let Some(last) = self.drivers().last() {
+            self.with_client(*last, |client, cx| {
+                if let Kind::Driver(driver) = &mut client.kind {
+                    driver.kill_all(cx);
+                }
+            });
+        }
         let mut left = Vec::new();
         for last in [false, true] {
             // What was read lately is let go by its readers; idle workers end; late messages come in.

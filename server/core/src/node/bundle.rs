@@ -184,6 +184,6 @@ impl Node {
     }
 }
 
-fn group_gone(group: PlacementGroupId) -> Failure {
+pub(crate) fn group_gone(group: PlacementGroupId) -> Failure {
     Failure::new(Code::PlacementGroupRemoved, format!("The placement group {group} was removed."))
 }

@@ -12,10 +12,12 @@ use std::time::Duration;
 use thornback_types::{Code, Failure, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Message, Stop};
+use crate::message::RunOutcome;
+use crate::node::bundle::group_gone;
 use crate::node::timer::Timer;
 use crate::node::worker::{OVERTAKE_AFTER, WorkerState};
 use crate::node::{Node, Taken};
-use crate::task::RunState;
+use crate::task::{Kind, RunState};
 
 /// Work that is sent ahead to a worker, in time. More would not make it faster, and would be in the wrong place when another becomes free.
 const AHEAD: Duration = Duration::from_millis(2);
@@ -77,6 +79,19 @@ impl Node {
         let Some(run) = self.runs.get_mut(&task) else { return };
         run.state = RunState::Queued;
         run.worker = None;
+        if let Kind::Call { actor, .. } = run.spec.kind {
+            // It stands in its actor's mailbox, and held up what came behind it.
+            return self.advance_mailbox(actor);
+        }
+        if let Some((group, _)) = run.spec.declaration.placement
+            && self.bundles.range((group, 0)..=(group, u32::MAX)).next().is_none()
+        {
+            // Its group was removed while it was with a worker. Its owner says what becomes of it.
+            return match run.spec.kind {
+                Kind::Task => self.run_over(task, RunOutcome::NotRun),
+                _ => self.run_failed(task, group_gone(group)),
+            };
+        }
         if let Some(class) = self.classes.get_mut(&run.class) {
             class.queue.push_front(task);
             self.waiting.insert(run.class);

@@ -86,6 +86,7 @@ impl Node {
         let RunState::Staging { missing } = run.state else { return };
         if let Err(failure) = result {
             self.unqueue(task);
+            self.unmail(task);
             return self.run_failed(task, (*failure).clone());
         }
         run.pins.push(object);
