@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use thornback::{ConnectOptions, Pool, Ref, Result, Worker, get_all};
 
-#[thornback::task(max_retries = 0)]
+#[thornback::task]
 async fn nothing(n: u64) -> u64 {
     n
 }

@@ -38,6 +38,9 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Wishes that one turn works off: a frame of some tens of kilobytes.
 const TURN_ITEMS_MAX: usize = 2048;
 
+/// How long results may wait for more of them, while the worker goes on with its next task.
+const LAZY: Duration = Duration::from_millis(1);
+
 /// How long the last words may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -80,6 +83,8 @@ struct Thread {
     address: Address,
     token: String,
     start: Instant,
+    /// When lazy wishes have waited long enough.
+    lazy_until: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
@@ -116,6 +121,7 @@ impl Thread {
             address,
             token,
             start,
+            lazy_until: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         };
@@ -149,7 +155,7 @@ impl Thread {
     /// made. `true` if there is more that could be done at once.
     fn work_off(&mut self) -> bool {
         if self.items.is_empty() {
-            lock(&self.shared.outbox).swap(&mut self.items);
+            self.take_items();
         }
         let mut taken = 0;
         while taken < TURN_ITEMS_MAX
@@ -164,6 +170,19 @@ impl Thread {
             self.session.goodbye(None);
         }
         taken == TURN_ITEMS_MAX
+    }
+
+    /// Takes what the handles wished; but what was wished lazily only once it has waited long enough.
+    fn take_items(&mut self) {
+        let mut outbox = lock(&self.shared.outbox);
+        if outbox.is_lazy() {
+            let now = Instant::now();
+            if now < *self.lazy_until.get_or_insert(now + LAZY) {
+                return;
+            }
+        }
+        outbox.swap(&mut self.items);
+        self.lazy_until = None;
     }
 
     fn transmit(&mut self) -> io::Result<()> {
@@ -247,7 +266,7 @@ impl Thread {
     /// Sets the alarm if it has to ring earlier than it would. One that rings too early finds nothing to do and is set again.
     fn arm(&mut self) {
         let session = self.session.poll_timeout().map(|at| self.start + Duration::from_nanos(at.as_nanos()));
-        let Some(due) = [session, self.table.next_alarm()].into_iter().flatten().min() else { return };
+        let Some(due) = [session, self.table.next_alarm(), self.lazy_until].into_iter().flatten().min() else { return };
         if self.armed.is_none_or(|armed| due < armed) {
             self.sleep.as_mut().reset(due.into());
             self.armed = Some(due);

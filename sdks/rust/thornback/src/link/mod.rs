@@ -105,10 +105,38 @@ impl Shared {
     /// Appends several under one lock, so that nothing of another thread comes between them.
     pub(crate) fn push_with<R>(&self, fill: impl FnOnce(&mut Outbox) -> R) -> R {
         let mut outbox = lock(&self.outbox);
-        let was_empty = outbox.is_empty();
+        let before = outbox.len();
         let result = fill(&mut outbox);
+        let ring = outbox.pushed(before);
+        self.pushed(outbox, ring);
+        result
+    }
+
+    /// Appends something that may wait for more, until [`Shared::uncork`], or for a millisecond after [`Shared::nudge`].
+    pub(crate) fn push_lazily(&self, item: Item) {
+        let mut outbox = lock(&self.outbox);
+        let ring = outbox.push_lazily(item);
+        self.pushed(outbox, ring);
+    }
+
+    /// What was appended lazily must not wait much longer.
+    pub(crate) fn nudge(&self) {
+        let ring = lock(&self.outbox).nudge();
+        if ring {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Nothing more comes for now: what was appended lazily may go.
+    pub(crate) fn uncork(&self) {
+        let ring = lock(&self.outbox).uncork();
+        if ring {
+            self.bell.notify_one();
+        }
+    }
+
+    fn pushed(&self, mut outbox: MutexGuard<'_, Outbox>, ring: bool) {
         let refused = outbox.refused();
-        let ring = was_empty && !outbox.is_empty();
         drop(outbox);
         if ring {
             self.bell.notify_one();
@@ -116,7 +144,6 @@ impl Shared {
         if let Some((error, items)) = refused {
             items.into_iter().for_each(|item| item.refuse(&error));
         }
-        result
     }
 
     /// How many wishes the thread has not looked at.

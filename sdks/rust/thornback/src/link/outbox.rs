@@ -44,24 +44,56 @@ pub(crate) enum Item {
     Close(Option<oneshot::Sender<()>>),
 }
 
+/// As many lazy wishes as are worth a frame. A worker has a few times as many tasks ahead, so that the node can refill while it goes on.
+const LAZY_ITEMS_MAX: usize = 64;
+
 /// Wishes since the thread last looked. Once the session has ended, they are answered here with the reason.
 #[derive(Default)]
 pub(crate) struct Outbox {
     items: VecDeque<Item>,
+    /// All of them were pushed lazily: more is about to come, and the thread need not hurry.
+    lazy: bool,
+    /// The thread has been told of the lazy ones.
+    nudged: bool,
     ended: Option<Error>,
 }
 
 impl Outbox {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 
     pub(crate) fn push(&mut self, item: Item) {
         self.items.push_back(item);
+    }
+
+    /// Whether the thread has to be told of what was pushed since there were `before` items.
+    pub(super) fn pushed(&mut self, before: usize) -> bool {
+        let hurry = self.items.len() > before && (before == 0 || self.lazy);
+        self.lazy &= self.items.len() == before;
+        hurry
+    }
+
+    /// Pushes what can wait for more. Gives whether the thread has to be told, because there is enough now.
+    pub(super) fn push_lazily(&mut self, item: Item) -> bool {
+        self.lazy |= self.items.is_empty();
+        self.items.push_back(item);
+        self.items.len() >= LAZY_ITEMS_MAX && self.uncork()
+    }
+
+    /// Whether the thread has to be told that something waits for more, and may wait too long.
+    pub(super) fn nudge(&mut self) -> bool {
+        self.lazy && !std::mem::replace(&mut self.nudged, true)
+    }
+
+    /// Whether the thread has to be told that nothing more comes.
+    pub(super) fn uncork(&mut self) -> bool {
+        std::mem::take(&mut self.lazy)
+    }
+
+    /// Whether more is about to come.
+    pub(super) fn is_lazy(&self) -> bool {
+        self.lazy
     }
 
     /// Once the session has ended: what was pushed, to be refused without the lock, because waking a waiter runs code of others.
@@ -72,6 +104,7 @@ impl Outbox {
     /// Gives what there is, and takes an empty queue to fill next.
     pub(super) fn swap(&mut self, other: &mut VecDeque<Item>) {
         std::mem::swap(&mut self.items, other);
+        (self.lazy, self.nudged) = (false, false);
     }
 
     /// No more is taken; what is asked from now on fails with this error.

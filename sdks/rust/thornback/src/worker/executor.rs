@@ -18,7 +18,7 @@ use super::inbox::{Call, Inbox, Job, Next, Target, interruption};
 use super::invocation::{Invocation, Output, Outputs, Running};
 use super::{Context, panic};
 use crate::client::Client;
-use crate::link::FetchSlot;
+use crate::link::{FetchSlot, Item};
 use crate::object::store_result;
 use crate::scope::Scope;
 use crate::value::{Encoded, Keep};
@@ -92,12 +92,15 @@ impl Executor {
             match self.inbox.next(self.has_room()) {
                 Next::Ended => return Poll::Ready(()),
                 Next::Job(job, call) => {
+                    // It may take long, and what is answered must not wait for it.
+                    self.client.link.nudge();
                     self.start(job, call, cx);
                     progress = true;
                 }
                 Next::Nothing => {}
             }
             if !progress {
+                self.client.link.uncork();
                 return Poll::Pending;
             }
         }
@@ -290,7 +293,8 @@ impl Answer {
     fn done(&self, results: Vec<v1::Result>, failure: Option<Box<v1::Failure>>) {
         let yielded = self.call.yielded.load(Ordering::Relaxed);
         let done = v1::Done { task: self.wire_task.clone(), attempt: self.call.attempt, results, failure, yielded };
-        self.client.link.op(v1::client_op::Op::Done(done));
+        // The executor says when nothing more comes.
+        self.client.link.push_lazily(Item::Op(v1::client_op::Op::Done(done)));
     }
 }
 

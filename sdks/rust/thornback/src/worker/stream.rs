@@ -12,6 +12,7 @@ use thornback_wire::v1;
 use super::Context;
 use super::inbox::Call;
 use super::invocation::{Output, Outputs};
+use crate::link::Item;
 use crate::object::store_result;
 use crate::value::{Data, Encoded, encode_owned};
 use crate::{Error, Result};
@@ -42,7 +43,8 @@ impl Sink {
         };
         let item = Some(v1::Result { result: Some(result) });
         let item = v1::Yield { task: self.call.task.write(), attempt: self.call.attempt, index, item };
-        link.op(v1::client_op::Op::Yield(Box::new(item)));
+        link.push_lazily(Item::Op(v1::client_op::Op::Yield(Box::new(item))));
+        link.nudge();
         drop(keep);
         self.call.yielded.store(index + 1, Ordering::Relaxed);
         Ok(())
