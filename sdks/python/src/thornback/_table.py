@@ -445,8 +445,8 @@ class ObjectTable:
                 slots[id] = self._take_fetched(id) or self._fetch(id)
         if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
             for id, slot in slots.items():
-                # The answer comes all the same; it is for whoever asks next, and given back if nobody does.
-                self._fetched.setdefault(id, deque()).append(slot)
+                # The answer comes all the same. To keep its pin for whoever asks next could fill the store with what nobody reads.
+                self._abandon(id, slot)
             raise _errors.GetTimeoutError(f"{len(slots)} stored objects were not brought near in time; `get` them again to go on waiting")
         return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
 
