@@ -244,6 +244,7 @@ def search(data: Any) -> Candidate:
     board = Leaderboard.remote()
     pending = [evaluate.remote(candidate, data, board) for candidate in tries]
     progress = Progress(len(tries))
+    progress.show(0, "the workers are loading scikit-learn")
     best = 0.0
     while pending:
         ready, pending = thornback.wait(pending)
