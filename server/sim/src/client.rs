@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thornback_core::Op;
 use thornback_core::input::{Arg, ArgValue, Declaration, ExitStatus, Retries, Returns};
-use thornback_types::{ActorId, Id, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Time};
+use thornback_types::{ActorId, Id, ObjectId, PlacementGroupId, Resources, SessionId, TaskId};
 
 use crate::history::{History, TaskRecord};
 use crate::memory::Memory;
@@ -16,17 +16,15 @@ pub(crate) const FUNCTION: &str = "run";
 
 /// What a driver or worker sees of its surroundings while it reacts to something.
 pub(crate) struct Context<'a> {
-    pub(crate) now: Time,
     pub(crate) rng: &'a mut Rng,
     pub(crate) history: &'a mut History,
     pub(crate) memory: &'a mut Memory,
-    /// Faults are over: bring everything to its end.
-    pub(crate) healed: bool,
     pub(crate) actions: Vec<Action>,
 }
 
 /// What it does then.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and most are operations")]
 pub(crate) enum Action {
     Op(Op),
     /// Calls `wake` after a while.

@@ -239,7 +239,7 @@ impl Driver {
             _ => Work::Return,
         };
         let micros = if cx.rng.chance(50) { 50_000 } else { (cx.rng.delay(200) as u32).min(20_000) };
-        Program { seed: cx.rng.next(), work, micros }
+        Program { seed: cx.rng.bits(), work, micros }
     }
 
     fn wish(&self, cx: &mut Context<'_>) -> Wish {
@@ -302,7 +302,7 @@ impl Driver {
 
     fn put(&mut self, cx: &mut Context<'_>) {
         let object = self.ids.put_object();
-        let word = cx.rng.next();
+        let word = cx.rng.bits();
         cx.history.truth.insert(object, word);
         let refs: Vec<ObjectId> = if cx.rng.chance(300) { self.some_held(cx).into_iter().collect() } else { Vec::new() };
         cx.op(Op::Put { object, value: word_value(word, refs.clone()) });
@@ -312,10 +312,10 @@ impl Driver {
 
     fn create(&mut self, cx: &mut Context<'_>) {
         let object = self.ids.put_object();
-        let word = cx.rng.next();
+        let word = cx.rng.bits();
         cx.history.truth.insert(object, word);
         self.creating.insert(object, word);
-        let size = cx.rng.between(1, self.crowd.largest);
+        let size = cx.rng.between(8, self.crowd.largest);
         cx.op(Op::Create { object, size, task: None });
         if cx.rng.chance(50) {
             self.creating.remove(&object);
@@ -386,7 +386,7 @@ impl Driver {
         }
         let actor = ActorId(self.ids.fresh(0));
         let work = if cx.rng.chance(100) { cx.rng.pick(&[Work::Raise, Work::Exit]) } else { Work::Return };
-        let mut wish = Wish::new(Program { seed: cx.rng.next(), work, micros: (cx.rng.delay(300) as u32).min(20_000) });
+        let mut wish = Wish::new(Program { seed: cx.rng.bits(), work, micros: (cx.rng.delay(300) as u32).min(20_000) });
         wish.returns = 0;
         if cx.rng.chance(300) {
             wish.deps.extend(self.some_held(cx));

@@ -37,10 +37,10 @@ impl World {
         match effect {
             Effect::Send { session, message } => {
                 if self.hosts[host].sessions.contains(&session) {
-                    self.to_client(session, Incoming::Message(message));
+                    self.tell_client(session, Incoming::Message(message));
                 }
             }
-            Effect::Refuse { session, failure } => self.to_client(session, Incoming::Refused(failure)),
+            Effect::Refuse { session, failure } => self.tell_client(session, Incoming::Refused(failure)),
             Effect::Close { session, .. } => {
                 self.hosts[host].sessions.remove(&session);
                 // A process whose connection is closed ends by itself.
@@ -153,7 +153,7 @@ impl World {
             shared_memory: shared,
             pid: 1000 + worker.0 as u32,
         };
-        let session = self.open(host, shared, peer, |session| Kind::Worker(Box::new(Worker::new(session, worker))));
+        let session = self.open(host, peer, |session| Kind::Worker(Box::new(Worker::new(session, worker))));
         // The answer to its hello may have ended it at once.
         if let Some(known) = self.hosts[host].processes.get_mut(&worker) {
             *known = Some(session);

@@ -94,7 +94,7 @@ impl Program {
             4 => Work::Put(if rng.chance(300) { 30_000 } else { 0 }),
             _ => Work::Return,
         };
-        Program { seed: rng.next(), work, micros: (rng.delay(300) as u32).min(20_000) }
+        Program { seed: rng.bits(), work, micros: (rng.delay(300) as u32).min(20_000) }
     }
 
     /// Whether it may fail by what it does itself.

@@ -21,14 +21,14 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0, 0)
     }
 
     /// From 0 to below `n`; 0 if `n` is 0. (The bias of the remainder does not matter here.)
     pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
+        self.bits() % n.max(1)
     }
 
     /// From `low` to `high`, both included.
@@ -60,7 +60,7 @@ impl Rng {
 
     /// Many short times and few long ones: up to `scale` for most, up to 64 times that for a few. In nanoseconds.
     pub fn delay(&mut self, scale: u64) -> u64 {
-        let shift = (self.next() | 1 << 6).trailing_zeros();
+        let shift = (self.bits() | 1 << 6).trailing_zeros();
         1 + self.below(scale << shift)
     }
 }

@@ -67,7 +67,6 @@ pub(crate) struct Host {
 pub(crate) struct Client {
     pub(crate) host: usize,
     pub(crate) kind: Kind,
-    pub(crate) shared: bool,
     /// Nothing sent later may arrive earlier than this, in either direction.
     out_at: Time,
     in_at: Time,
@@ -192,7 +191,7 @@ impl World {
             return;
         }
         self.heal();
-        self.each_driver(|driver, cx| driver.drain(cx));
+        self.each_driver(Driver::drain);
         let settled = |world: &World| world.debts().is_empty();
         if !self.run_until(self.now + PATIENCE, settled) {
             return;
@@ -205,7 +204,7 @@ impl World {
             self.history.problem(format!("it never came: {debt}"));
         }
         self.new_driver(0);
-        self.each_driver(|driver, cx| driver.let_go(cx));
+        self.each_driver(Driver::let_go);
         if let Some(last) = self.drivers().last() {
             self.with_client(*last, |client, cx| {
                 if let Kind::Driver(driver) = &mut client.kind {
@@ -386,21 +385,19 @@ impl World {
             Event::Op(host, life, session, op) if self.is_up(host, life) && self.hosts[host].sessions.contains(&session) => {
                 self.tell_core(host, Input::Op { session, op });
             }
-            Event::SessionClosed(host, life, session) if self.is_up(host, life) => {
-                if self.hosts[host].sessions.remove(&session) {
-                    self.tell_core(host, Input::SessionClosed { session });
-                }
+            Event::SessionClosed(host, life, session)
+                if self.is_up(host, life) && self.hosts[host].sessions.remove(&session) =>
+            {
+                self.tell_core(host, Input::SessionClosed { session });
             }
             Event::ToClient(session, incoming) => self.with_client(session, |client, cx| client.take(cx, incoming)),
             Event::Wake(session, token) => self.with_client(session, |client, cx| match &mut client.kind {
                 Kind::Driver(driver) => driver.on_wake(cx, token),
                 Kind::Worker(worker) => worker.on_wake(cx, token),
             }),
-            Event::Packet { from, to, packet } => {
-                if self.hosts[to].core.is_some() {
-                    let from = self.hosts[from].id;
-                    self.tell_core(to, Input::Packet { from, packet });
-                }
+            Event::Packet { from, to, packet } if self.hosts[to].core.is_some() => {
+                let from = self.hosts[from].id;
+                self.tell_core(to, Input::Packet { from, packet });
             }
             Event::Hello(host, life, worker, pool) if self.is_up(host, life) && self.hosts[host].processes.contains_key(&worker) => {
                 self.hello(host, worker, &pool);
@@ -413,7 +410,7 @@ impl World {
             }
             Event::SendBytes(host, life, session, object, location) if self.is_up(host, life) => {
                 let word = self.hosts[host].memory.read(location);
-                self.to_client(session, Incoming::Chunk(object, word));
+                self.tell_client(session, Incoming::Chunk(object, word));
                 self.tell_core(host, Input::BytesSent { session, object });
             }
             Event::Crash(host) if !self.healed => self.crash(host),
@@ -468,11 +465,9 @@ impl World {
     fn with_client(&mut self, session: SessionId, with: impl FnOnce(&mut Client, &mut Context<'_>)) {
         let Some(client) = self.clients.get_mut(&session) else { return };
         let mut cx = Context {
-            now: self.now,
             rng: &mut self.rng,
             history: &mut self.history,
             memory: &mut self.hosts[client.host].memory,
-            healed: self.healed,
             actions: Vec::new(),
         };
         with(client, &mut cx);
@@ -507,7 +502,7 @@ impl World {
         Some((client.host, client.out_at))
     }
 
-    pub(crate) fn to_client(&mut self, session: SessionId, incoming: Incoming) {
+    pub(crate) fn tell_client(&mut self, session: SessionId, incoming: Incoming) {
         let delay = self.rng.delay(20_000);
         let Some(client) = self.clients.get_mut(&session) else { return };
         client.in_at = client.in_at.max(Time(self.now.0 + delay));
@@ -515,10 +510,10 @@ impl World {
         self.at(at, Event::ToClient(session, incoming));
     }
 
-    pub(crate) fn open(&mut self, host: usize, shared: bool, peer: Peer, kind: impl FnOnce(SessionId) -> Kind) -> SessionId {
+    pub(crate) fn open(&mut self, host: usize, peer: Peer, kind: impl FnOnce(SessionId) -> Kind) -> SessionId {
         self.next_session += 1;
         let session = SessionId(self.next_session);
-        let client = Client { host, kind: kind(session), shared, out_at: self.now, in_at: self.now };
+        let client = Client { host, kind: kind(session), out_at: self.now, in_at: self.now };
         self.clients.insert(session, client);
         self.hosts[host].sessions.insert(session);
         self.tell_core(host, Input::SessionOpened { session, peer });
@@ -539,7 +534,7 @@ impl World {
         };
         let steps = self.steps / 3 + self.rng.below(self.steps + 1);
         let crowd = self.crowd.clone();
-        let session = self.open(host, shared, peer, |session| Kind::Driver(Box::new(Driver::new(session, steps, crowd))));
+        let session = self.open(host, peer, |session| Kind::Driver(Box::new(Driver::new(session, steps, crowd))));
         self.with_client(session, |client, cx| {
             if let Kind::Driver(driver) = &mut client.kind {
                 driver.start(cx);
