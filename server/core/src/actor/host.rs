@@ -145,7 +145,10 @@ impl Node {
         self.forget_creation_run(task);
         let Some(hosted) = self.hosted.get(&actor) else { return };
         let life = hosted.life;
-        self.mail_head(PeerMessage::ActorLost { actor, life, failure });
+        self.mail_head(match &hosted.ending {
+            Some(failure) => PeerMessage::ActorEnded { actor, life, failure: Arc::clone(failure) },
+            None => PeerMessage::ActorLost { actor, life, failure },
+        });
         self.hosted_gone(actor, life);
     }
 
@@ -238,6 +241,10 @@ impl Node {
                     self.unqueue(creation);
                     self.forget_creation_run(creation);
                     self.hosted_gone(actor, life);
+                    if graceful {
+                        // The registry waits for this word; of any other end it knows already.
+                        self.mail_head(PeerMessage::ActorEnded { actor, life, failure });
+                    }
                 }
             },
         }

@@ -189,7 +189,8 @@ impl Cluster {
     /// Its worker or node died: it lives again, if it may.
     pub(super) fn lost(&mut self, id: ActorId, life: u32, failure: Arc<Failure>) {
         let Some(actor) = self.actors.get_mut(&id).filter(|actor| actor.life == life) else { return };
-        if matches!(actor.state, State::Dead(_)) {
+        // One that waits has been lost before: its host says so too, and that costs no second restart.
+        if matches!(actor.state, State::Dead(_) | State::Waiting) {
             return;
         }
         if actor.restarts.spend() {
@@ -211,7 +212,9 @@ impl Cluster {
     }
 
     pub(super) fn ended(&mut self, id: ActorId, life: u32, failure: Arc<Failure>) {
-        if self.actors.get(&id).is_some_and(|actor| actor.life == life) {
+        // That of one that was killed to be restarted is known, and the next life waits for a home.
+        let lives = |actor: &Registered| actor.life == life && !matches!(actor.state, State::Waiting);
+        if self.actors.get(&id).is_some_and(lives) {
             self.die(id, failure);
         }
     }

@@ -297,12 +297,18 @@ impl Node {
         self.forget_pool_if_empty(number);
     }
 
+    /// Whether something is queued for a pool: a detached actor may be, though its driver is gone and the pool retired.
+    pub(crate) fn is_pool_wanted(&self, number: u32) -> bool {
+        self.classes.values().any(|class| class.key.pool == number && (!class.queue.is_empty() || class.staging > 0))
+    }
+
     pub(crate) fn forget_pool_if_empty(&mut self, number: u32) {
         let Some(state) = self.pools.by_number.get(&number) else { return };
         // A pool may outlive its driver for the restart of a detached actor, or come from another node with a task.
         let of_driver =
             state.job.is_none_or(|job| self.jobs.get(&job).is_some_and(|job| job.driver.is_some()));
-        if (state.retired || !of_driver) && !self.workers.values().any(|w| w.pool == number) {
+        let unused = !self.workers.values().any(|w| w.pool == number) && !self.is_pool_wanted(number);
+        if (state.retired || !of_driver) && unused {
             let pool = Arc::clone(&state.pool);
             self.pools.by_number.remove(&number);
             self.forget_routes();

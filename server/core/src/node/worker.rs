@@ -170,7 +170,8 @@ impl Node {
             }
             None => true,
         };
-        if retired {
+        let pool = worker.pool;
+        if retired && !self.is_pool_wanted(pool) {
             self.stop_worker(id, Stop::Gently);
         } else {
             self.arm_idle(id, now);
@@ -269,31 +270,29 @@ impl Node {
         {
             class.leased.retain(|w| *w != id);
         }
-        let failure = worker.ended_for.take().map_or_else(
-            || {
-                Failure::new(
-                    Code::WorkerDied,
-                    format!("The worker process {} ended {} while it ran this.", worker.pid, say(status)),
-                )
-            },
-            |failure| *failure,
-        );
+        let died = Arc::new(Failure::new(
+            Code::WorkerDied,
+            format!("The worker process {} ended {} while it ran this.", worker.pid, say(status)),
+        ));
+        let failure = worker.ended_for.take().map_or_else(|| Arc::clone(&died), |failure| Arc::new(*failure));
         let actor = match worker.state {
             WorkerState::Actor(actor) => Some(actor),
             _ => None,
         };
-        let failure = Arc::new(failure);
         // They start in the order in which they were sent, and so many at once.
         let at_once = actor
             .and_then(|actor| self.hosted.get(&actor))
             .map_or(1, |h| h.spec.options.max_concurrency.max(1));
         for (i, task) in worker.running.drain(..).enumerate() {
             // Those behind them have not started, unless an answer was on its way. What may run only once is not risked on that.
-            let lost = i < at_once as usize || self.runs_once(task);
-            self.run_lost(
-                task,
-                if lost { RunOutcome::Lost(Arc::clone(&failure)) } else { RunOutcome::NotRun },
-            );
+            // A task that was cancelled by force may have answered while the signal was under way; the next one was not cancelled.
+            let meant = !failure.is(Code::Cancelled) || self.runs.get(&task).is_some_and(|run| run.doomed);
+            let outcome = match (i < at_once as usize, self.runs_once(task)) {
+                (true, _) if meant => RunOutcome::Lost(Arc::clone(&failure)),
+                (true, _) | (false, true) => RunOutcome::Lost(Arc::clone(&died)),
+                (false, false) => RunOutcome::NotRun,
+            };
+            self.run_lost(task, outcome);
         }
         if let Some(actor) = actor {
             self.actor_worker_gone(actor, id, &failure);
