@@ -9,32 +9,20 @@ from typing import Any, Final
 class Job:
     """A task, actor creation or actor call that this worker is to run."""
 
-    __slots__ = (
-        "actor",
-        "attempt",
-        "cancelled",
-        "declaration",
-        "interrupt_code",
-        "interrupted",
-        "message",
-        "name",
-        "resources",
-        "started",
-        "task",
-    )
+    # Most jobs end before any of these is set.
+    declaration: Any = None
+    """The worker's `Target`, once the job is taken up."""
+    started = False
+    """User code of it runs."""
+    cancelled = False
+    interrupt_code = 0
+    interrupted = False
 
     def __init__(self, message: Any) -> None:
         self.message = message
         self.task: bytes = message.task
         self.attempt: int = message.attempt
         self.actor: bytes = message.actor
-        self.declaration: Any = None
-        self.name = ""
-        self.resources: dict[str, float] = {}
-        self.started = False
-        self.cancelled = False
-        self.interrupt_code = 0
-        self.interrupted = False
 
 
 job: Final[ContextVar[Job | None]] = ContextVar("thornback_job", default=None)

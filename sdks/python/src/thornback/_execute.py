@@ -50,29 +50,66 @@ class Target:
         self.load_error: BaseException | None = None
 
 
-def arguments(runtime: Runtime, job: Job) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of a job."""
+def arguments(runtime: Runtime, given: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a job, from the `args` of its `Run`."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for arg in job.message.args:
-        kind = arg.WhichOneof("arg")
-        if kind == "value":
-            value = arg.value
-            if value.format == _values.MSGPACK and not value.refs and not value.buffers:
-                decoded = _values.unpack_plain(value.data)
+    for arg in given:
+        value = arg.value
+        if value.format == _values.MSGPACK:
+            data = value.data
+            if len(data) == 1 and data in _values.TINY:
+                decoded = _values.TINY[data]
+            elif not value.refs and not value.buffers:
+                decoded = _values.unpack_plain(data)
             else:
-                decoded = _values.decode(value.format, value.data, value.buffers, value.schema, runtime)
-        elif kind == "stored":
-            stored = arg.stored
-            here = stored.location.arena != 0
-            decoded = runtime.read_location(stored.object, stored.location) if here else runtime.fetch_value(stored.object)
+                decoded = _values.decode(_values.MSGPACK, data, value.buffers, "", runtime)
         else:
-            raise _errors.ProtocolError("the node sent a task with an argument that it has not resolved")
-        if arg.keyword:
-            kwargs[arg.keyword] = decoded
+            decoded = _unusual(runtime, arg)
+        keyword = arg.keyword
+        if keyword:
+            kwargs[keyword] = decoded
         else:
             args.append(decoded)
     return args, kwargs
+
+
+def _unusual(runtime: Runtime, arg: Any) -> Any:
+    """An argument that is not a MessagePack value."""
+    kind = arg.WhichOneof("arg")
+    if kind == "value":
+        value = arg.value
+        return _values.decode(value.format, value.data, value.buffers, value.schema, runtime)
+    if kind == "stored":
+        stored = arg.stored
+        here = stored.location.arena != 0
+        return runtime.read_location(stored.object, stored.location) if here else runtime.fetch_value(stored.object)
+    raise _errors.ProtocolError("the node sent a task with an argument that it has not resolved")
+
+
+def head(job: Job) -> bytes:
+    """The beginning of a job's `Done` and `Yield`s: which attempt of which task."""
+    attempt = job.attempt
+    return frames.ID_1 + job.task + (_ATTEMPTS[attempt] if attempt < 8 else b"\x10" + frames.varint(attempt))
+
+
+_ATTEMPTS: Final = [b"", *(bytes((0x10, n)) for n in range(1, 8))]
+
+
+def small_result(job: Job, value: Any) -> bytes | None:
+    """The `Done` of a job that returned one small value, as most do; None for any other value."""
+    if value is None:
+        result = frames.NIL_RESULT
+    elif type(value) in _values.SCALARS:
+        data = _values.scalar(value)
+        if data is None or len(data) >= frames.SHORT_ARG_SUBMIT.limit:
+            return None
+        result = frames.SHORT_ARG_SUBMIT.short[len(data)] + data
+    else:
+        return None
+    body = head(job) + result
+    size = len(body)
+    return frames.DONE.short[size] + body if size < frames.DONE.limit else frames.DONE(body)
 
 
 class Answer:
@@ -88,22 +125,16 @@ class Answer:
         self.yielded = 0
         self.consumed = 0
 
-    def _head(self) -> bytes:
-        job = self._job
-        return frames.ID_1 + job.task + (b"\x10" + frames.varint(job.attempt) if job.attempt else b"")
-
     def results(self, value: Any) -> bytes:
         """The `Done` of a job that returned `value`. Large results are stored on the way."""
         returns = self._target.returns
         if returns == 1:
-            if value is None:
-                return frames.DONE(self._head() + frames.NIL_RESULT)
-            return frames.DONE(self._head() + self._result(value, 1, frames.ARG_SUBMIT))
+            return frames.DONE(head(self._job) + self._result(value, 1, frames.ARG_SUBMIT))
         if returns == 0:
-            return frames.DONE(self._head())
+            return frames.DONE(head(self._job))
         values = self._several(value, returns)
         return frames.DONE(
-            self._head() + b"".join([self._result(value, index, frames.ARG_SUBMIT) for index, value in enumerate(values, 1)])
+            head(self._job) + b"".join([self._result(value, index, frames.ARG_SUBMIT) for index, value in enumerate(values, 1)])
         )
 
     def _several(self, value: Any, count: int) -> list[Any]:
@@ -142,7 +173,7 @@ class Answer:
 
     def put_item(self, value: Any) -> None:
         """Sends the next item of a stream."""
-        body = self._head()
+        body = head(self._job)
         if self.yielded:
             body += b"\x18" + frames.varint(self.yielded)
         body += self._result(value, self.yielded + 1, frames.ARG_CALL)
@@ -179,11 +210,11 @@ class Answer:
 
     def stream_end(self) -> bytes:
         """The `Done` of a stream."""
-        return frames.DONE(self._head() + (b"\x28" + frames.varint(self.yielded) if self.yielded else b""))
+        return frames.DONE(head(self._job) + (b"\x28" + frames.varint(self.yielded) if self.yielded else b""))
 
     def failed(self, failure: failure_pb2.Failure) -> bytes:
         """The `Done` of a job that failed."""
-        body = self._head() + frames.field(4, failure.SerializeToString())
+        body = head(self._job) + frames.field(4, failure.SerializeToString())
         if self.yielded:
             body += b"\x28" + frames.varint(self.yielded)
         return frames.DONE(body)

@@ -443,16 +443,23 @@ class ObjectTable:
         for id, known in zip(ids, states, strict=True):
             if type(known) is Stored and id not in slots:
                 slots[id] = self._take_fetched(id) or self._fetch(id)
-        if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
+        located: dict[bytes, Any] = {}
+        try:
+            if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
+                raise _errors.GetTimeoutError(
+                    f"{len(slots)} stored objects were not brought near in time; `get` them again to go on waiting"
+                )
+            for id in list(slots):
+                # Each answer holds one pin, however often the list names the object.
+                located[id] = self._located_value(id, slots.pop(id))
+        finally:
+            # The answers of those that are left come all the same. To keep their pins for whoever asks next could fill the store with
+            # what nobody reads.
             for id, slot in slots.items():
-                # The answer comes all the same. To keep its pin for whoever asks next could fill the store with what nobody reads.
                 self._abandon(id, slot)
-            raise _errors.GetTimeoutError(f"{len(slots)} stored objects were not brought near in time; `get` them again to go on waiting")
-        return [self._value_of(id, known, slots.get(id)) for id, known in zip(ids, states, strict=True)]
+        return [located[id] if id in located else self._value_of(id, known) for id, known in zip(ids, states, strict=True)]
 
-    def _value_of(self, id: bytes, known: State, slot: Slot | None) -> Any:
-        if slot is not None:
-            return self._located_value(id, slot)
+    def _value_of(self, id: bytes, known: State) -> Any:
         if type(known) is bytes:
             return _values.unpack_plain(known)
         if type(known) is Inline:

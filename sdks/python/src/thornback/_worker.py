@@ -28,7 +28,7 @@ from thornback._actor import ActorHandle, Interface
 from thornback._connect import connector, read_token
 from thornback._context import Job
 from thornback._errors import Code
-from thornback._execute import Answer, ExitActor, Interrupted, Target, arguments, failure_of
+from thornback._execute import Answer, ExitActor, Interrupted, Target, arguments, failure_of, small_result
 from thornback._gen import failure_pb2, session_pb2, task_pb2, worker_pb2
 from thornback._runtime import Runtime
 from thornback._session import frames
@@ -36,6 +36,7 @@ from thornback._signature import Signature
 
 _INTERRUPT: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 _FLUSH_AFTER_S: Final = 0.0005
+_JOB: Final = _context.job
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -53,7 +54,7 @@ class Worker:
         self._code: dict[bytes, Any] = {}
         self._current: Job | None = None
         self._ending = False
-        self._oldest_answer = 0.0
+        self._flush_at = 0.0
         self.actor: Any = None
         self.actor_id = b""
         self.actor_name = ""
@@ -122,12 +123,14 @@ class Worker:
                     break
                 self._answer_unstarted(job, message.code)
                 return
-        job_running = self.running.get(message.task)
-        if job_running is None or job_running.attempt != message.attempt:
+        running = self._current
+        if running is None or running.task != message.task:
+            running = self.running.get(message.task)
+        if running is None or running.attempt != message.attempt:
             return  # Over already; its answer is on the way.
-        job_running.interrupt_code = message.code
-        job_running.cancelled = True
-        self.interrupt(job_running)
+        running.interrupt_code = message.code
+        running.cancelled = True
+        self.interrupt(running)
 
     def interrupt(self, job: Job) -> None:
         """Stops a running task. A call of an actor is not torn out of the actor's state: it sees `is_canceled()` and may act on it."""
@@ -135,11 +138,14 @@ class Worker:
             threading.Thread(target=_signal_until, args=(job, lambda: self._current is job), daemon=True).start()
 
     def _answer_unstarted(self, job: Job, code: int) -> None:
+        job.interrupt_code = code
+        self.session.post_quietly(self._cancelled_before(job, self._targets[job.message.declaration]))
+
+    def _cancelled_before(self, job: Job, target: Target) -> bytes:
+        """The `Done` of a job that was cancelled and did not begin."""
+        code = job.interrupt_code or Code.CANCELLED
         text = "the task's deadline passed before it began" if code == Code.DEADLINE_EXCEEDED else "the task was cancelled before it ran"
-        failure = failure_pb2.Failure(code=code or Code.CANCELLED, message=text, task=job.task, actor=job.actor)
-        target = self._targets.get(job.message.declaration)
-        if target is not None:
-            self.session.post_quietly(Answer(self.runtime, job, target).failed(failure))
+        return Answer(self.runtime, job, target).failed(failure_pb2.Failure(code=code, message=text, task=job.task, actor=job.actor))
 
     def _handle_resume(self, message: worker_pb2.Resume) -> None:
         answer = self.answers.get(message.task)
@@ -161,9 +167,8 @@ class Worker:
         session = self.session
         ready = lambda: bool(queue) or self._ending
         while True:
-            try:
-                job = queue.popleft()
-            except IndexError:
+            if not queue:
+                _JOB.set(None)
                 try:
                     session.wait(ready)
                 except _errors.ThornbackError:
@@ -171,7 +176,15 @@ class Worker:
                 if self._ending:
                     return
                 continue
-            if job.message.HasField("setup"):
+            # Current before it leaves the queue: an interrupt that comes meanwhile, in another thread, finds it in one or the other.
+            self._current = job = queue[0]
+            try:
+                queue.remove(job)
+            except ValueError:
+                continue  # Given back or cancelled in that moment.
+            if not job.actor:
+                self.post(self.execute(job))
+            elif job.message.HasField("setup"):
                 self._set_up(job)
                 if job.message.setup.asynchronous and self.actor_failure is None:
                     from thornback import _worker_async
@@ -179,51 +192,56 @@ class Worker:
                     _worker_async.serve(self)
                     return
             elif self._pool is not None:
+                self._current = None
                 self._pool.submit(job)
             else:
-                self._run(job)
-
-    def _run(self, job: Job) -> None:
-        self._current = job
-        done = self.execute(job)
-        self._current = None
-        self.post(done)
+                self.post(self.execute(job))
+            del job
+            self._current = None
 
     def post(self, done: bytes) -> None:
         """Queues an answer; it goes out with others, at the latest when nothing is left to run."""
         session = self.session
+        session.post_quietly(done)
         if self.queue:
             now = time.monotonic()
-            if not session.pending:
-                self._oldest_answer = now
-            session.post(done)
-            if now - self._oldest_answer > _FLUSH_AFTER_S:
+            if now >= self._flush_at:
+                self._flush_at = now + _FLUSH_AFTER_S
                 session.flush(block=False)
-                self._oldest_answer = now
-        else:
-            session.post_quietly(done)
-            if self._pool is not None:
-                session.flush(block=False)
+            elif session.keeper.asleep:
+                # The next one may run for long; somebody must be there to send this one.
+                session.keeper.wake()
+        elif self._pool is not None:
+            session.flush(block=False)
 
     def execute(self, job: Job) -> bytes:
         """Runs a task or a call and gives its `Done`."""
-        target = self.target(job)
-        answer = Answer(self.runtime, job, target)
-        job.declaration = target
-        token = _context.job.set(job)
-        self.running[job.task] = job
+        message = job.message
+        target = job.declaration = self._targets[message.declaration]
+        _JOB.set(job)
+        if self._pool is not None:
+            self.running[job.task] = job
         in_user_code = False
         try:
-            function = self.function(job, target)
-            args, kwargs = arguments(self.runtime, job)
-            if target.signature is not None:
-                self._check(target, args, kwargs)
+            function = target.function
+            if function is None:
+                function = self.function(job, target)
+            args, kwargs = arguments(self.runtime, message.args)
+            signature = target.signature
+            if signature is not None and (kwargs or not signature.min <= len(args) <= signature.max):
+                self._check(signature, args, kwargs)
+            if job.cancelled:
+                return self._cancelled_before(job, target)
             job.started = in_user_code = True
             if target.returns >= 0:
                 value = _call(function, args, kwargs)
                 job.started = in_user_code = False
-                return answer.results(value)
-            self.answers[job.task] = answer
+                if target.returns == 1:
+                    done = small_result(job, value)
+                    if done is not None:
+                        return done
+                return Answer(self.runtime, job, target).results(value)
+            answer = self.answers[job.task] = Answer(self.runtime, job, target)
             return _stream(answer, function, args, kwargs)
         except SystemExit:
             # The process is to end; what was finished before is not lost with it.
@@ -233,16 +251,17 @@ class Worker:
             job.started = False
             if isinstance(error, ExitActor):
                 self.exit_actor(job)
+            answer = self.answers.get(job.task) or Answer(self.runtime, job, target)
             return answer.failed(failure_of(error, job, in_user_code, self.runtime.inline_bytes))
         finally:
-            self.running.pop(job.task, None)
-            self.answers.pop(job.task, None)
-            _context.job.reset(token)
+            if self.answers:
+                self.answers.pop(job.task, None)
+            if self._pool is not None:
+                self.running.pop(job.task, None)
 
-    def _check(self, target: Target, args: list[Any], kwargs: dict[str, Any]) -> None:
-        assert target.signature is not None
+    def _check(self, signature: Signature, args: list[Any], kwargs: dict[str, Any]) -> None:
         try:
-            target.signature.check(tuple(args), kwargs)
+            signature.check(tuple(args), kwargs)
         except TypeError as error:
             raise _errors.WrongArityError(str(error)) from None
 
@@ -253,9 +272,9 @@ class Worker:
     def function(self, job: Job, target: Target) -> Any:
         """What a job calls."""
         if job.actor:
+            # Not kept: an attribute may be replaced while the actor lives.
             return self._method(target)
-        if target.function is None:
-            target.function = self._load(target)
+        target.function = self._load(target)
         return target.function
 
     def _load(self, target: Target) -> Any:
@@ -298,9 +317,9 @@ class Worker:
         in_user_code = False
         try:
             actor_class = self._load(target)
-            args, kwargs = arguments(self.runtime, job)
+            args, kwargs = arguments(self.runtime, job.message.args)
             if target.signature is not None:
-                self._check(target, args, kwargs)
+                self._check(target.signature, args, kwargs)
             in_user_code = True
             if setup.asynchronous:
                 from thornback import _worker_async
@@ -361,8 +380,6 @@ class _Threads:
                     self._lock.wait()
                 self._free -= 1
                 job = self._jobs.popleft()
-            if job.cancelled:
-                continue
             try:
                 worker.post(worker.execute(job))
             except SystemExit as request:
