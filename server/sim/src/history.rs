@@ -247,6 +247,13 @@ impl History {
             || task.actor.filter(|actor| actor.creation() != id).is_some_and(|actor| self.task_excuses(ObjectId(actor.0), code, seen))
     }
 
+    /// Whether a task may be over for its owner while a worker still runs it: cancelled, too late, or a call on an actor that is being killed.
+    pub(crate) fn may_be_over(&self, id: TaskId) -> bool {
+        let Some(task) = self.tasks.get(&id) else { return false };
+        let actor = task.actor.and_then(|actor| self.actors.get(&actor));
+        task.has_deadline || self.was_cancelled(id) || actor.is_some_and(|actor| actor.may_die)
+    }
+
     /// Cancelled itself, or by way of the task that submitted it.
     pub(crate) fn was_cancelled(&self, id: TaskId) -> bool {
         let mut at = Some(id);

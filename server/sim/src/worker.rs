@@ -315,7 +315,7 @@ impl Worker {
 
     fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
         let waits = |job: &&Job| job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object));
-        let over = self.jobs.iter().filter(waits).any(|job| cx.history.was_cancelled(job.task));
+        let over = self.jobs.iter().filter(waits).any(|job| cx.history.may_be_over(job.task));
         // What a task that is over refers to may be gone.
         if !over {
             cx.history.outcome(self.ids.session, object, outcome);
@@ -461,7 +461,9 @@ impl Worker {
             // An earlier attempt has stored this output.
             Err(failure) if failure.is(Code::DuplicateId) && object.task() == self.jobs[at].task => self.stored(cx, at, object),
             Err(failure) => {
-                cx.history.failure(self.ids.session, object, &failure);
+                if !cx.history.may_be_over(self.jobs[at].task) {
+                    cx.history.failure(self.ids.session, object, &failure);
+                }
                 self.jobs[at].creating.remove(&object);
                 self.jobs[at].owned.retain(|owned| *owned != object);
                 self.answer(cx, at, Err(*failure));

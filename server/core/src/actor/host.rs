@@ -124,6 +124,9 @@ impl Node {
 
     fn forget_creation_run(&mut self, task: TaskId) {
         let Some(run) = self.runs.remove(&task) else { return };
+        if let Some(pool) = self.classes.get(&run.class).map(|class| class.key.pool) {
+            self.forget_pool_if_empty(pool);
+        }
         for object in run.pins {
             self.unpin_many(object, 1);
         }
@@ -196,6 +199,10 @@ impl Node {
         loop {
             let Some(hosted) = self.hosted.get(&actor) else { return };
             let Some(worker) = hosted.worker else { return };
+            if self.workers.get(&worker).is_some_and(|w| w.ended_for.is_some()) {
+                // What has not been sent has not been run, and goes to the next life.
+                return;
+            }
             let in_flight = self.workers.get(&worker).map_or(0, |w| w.running.len());
             let Some(front) = hosted.mailbox.front().copied() else {
                 if hosted.ending.is_some() && in_flight == 0 {

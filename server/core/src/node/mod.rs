@@ -88,6 +88,8 @@ pub struct Node {
     pub(crate) restoring: BTreeMap<ObjectId, crate::effect::Location>,
     /// Objects that were freed while they were being written to disk.
     pub(crate) spills_to_drop: BTreeMap<ObjectId, crate::effect::Location>,
+    /// Room that a session was given to fill, for objects that nobody wants any more.
+    pub(crate) fills_to_drop: BTreeMap<(SessionId, ObjectId), crate::effect::Location>,
 
     pub(crate) view: Vec<NodeView>,
     pub(crate) tasks_finished: u64,
@@ -142,6 +144,7 @@ impl Node {
             pulling: BTreeMap::new(),
             restoring: BTreeMap::new(),
             spills_to_drop: BTreeMap::new(),
+            fills_to_drop: BTreeMap::new(),
             view: Vec::new(),
             tasks_finished: 0,
             next_declaration: 0,

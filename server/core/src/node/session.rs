@@ -109,7 +109,7 @@ impl Node {
             self.worker_session_closed(worker);
         }
         for object in std::mem::take(&mut session.creating).into_keys() {
-            self.abort_create(object);
+            self.abort_create(id, object);
         }
         for (object, pins) in std::mem::take(&mut session.pins) {
             self.unpin_many(object, pins);

@@ -165,6 +165,10 @@ impl Node {
         let retired = match self.pools.by_number.get_mut(&worker.pool) {
             Some(pool) => {
                 pool.start_failures = 0;
+                if worker.ended_for.is_some() {
+                    // It is being ended for what it ran before: what came to it now would die of that.
+                    return;
+                }
                 pool.idle.push(id);
                 pool.retired
             }
@@ -196,7 +200,10 @@ impl Node {
             return;
         }
         let pool = worker.pool;
-        let keep = self.pools.by_number.get(&pool).map_or(0, |p| p.pool.spec.prestart as usize);
+        // Nobody is to find them ready once the driver is gone.
+        let of_driver = |job: &JobId| self.jobs.get(job).is_some_and(|job| job.driver.is_some());
+        let known = self.pools.by_number.get(&pool).filter(|p| p.job.as_ref().is_none_or(of_driver));
+        let keep = known.map_or(0, |p| p.pool.spec.prestart as usize);
         if self
             .workers
             .values()

@@ -311,6 +311,9 @@ impl Node {
 
     /// Bytes from a session without shared memory, in order and without gaps.
     pub(crate) fn write(&mut self, session: SessionId, object: ObjectId, offset: u64, data: Bytes) -> Taken {
+        if self.fills_to_drop.contains_key(&(session, object)) {
+            return Ok(());
+        }
         let location = self.being_filled(session, object)?;
         let size = data.len() as u64;
         let sent = self.sessions.get_mut(&session).and_then(|state| state.creating.get_mut(&object));
@@ -339,6 +342,9 @@ impl Node {
     }
 
     pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
+        if self.drop_filled(session, object) {
+            return Ok(());
+        }
         let location = self.being_filled(session, object)?;
         let state = self.sessions.get(&session).filter(|state| !state.shared_memory);
         if let Some(sent) =
@@ -370,7 +376,7 @@ impl Node {
 
     pub(crate) fn abort(&mut self, session: SessionId, object: ObjectId) -> Taken {
         if self.sessions.get_mut(&session).is_some_and(|state| state.creating.remove(&object).is_some()) {
-            self.abort_create(object);
+            self.abort_create(session, object);
         }
         Ok(())
     }
@@ -386,20 +392,33 @@ impl Node {
             if let Some(state) = self.sessions.get_mut(&session) {
                 state.creating.remove(&object);
             }
-            self.abort_create(object);
+            self.abort_create(session, object);
         }
     }
 
     /// Whoever filled it is gone or has thought better of it.
-    pub(crate) fn abort_create(&mut self, object: ObjectId) {
-        self.store.queue.retain(|wanted| wanted.object != object || !matches!(wanted.why, Why::Fill(_)));
-        if let Some(Copy::Creating(..) | Copy::Wanted(_)) =
-            self.objects.get(&object).map(|record| record.copy)
-        {
+    pub(crate) fn abort_create(&mut self, session: SessionId, object: ObjectId) {
+        self.drop_filled(session, object);
+        let waiting = self.store.queue.len();
+        self.store.queue.retain(|wanted| wanted.object != object || wanted.why != Why::Fill(session));
+        let waited = self.store.queue.len() < waiting;
+        let filled = matches!(self.objects.get(&object).map(|record| record.copy), Some(Copy::Creating(_, by)) if by == session);
+        if waited || filled {
             self.drop_bytes(object);
             self.unreferenced(object);
         }
         self.serve_room();
+    }
+
+    /// Whoever filled something that is wanted no more is done with it: its room is free.
+    fn drop_filled(&mut self, session: SessionId, object: ObjectId) -> bool {
+        let Some(location) = self.fills_to_drop.remove(&(session, object)) else { return false };
+        if let Some(state) = self.sessions.get_mut(&session) {
+            state.creating.remove(&object);
+        }
+        self.free_location(location);
+        self.serve_room();
+        true
     }
 
     /// A session wants to read.
@@ -571,12 +590,36 @@ impl Node {
 
     pub(super) fn free_location(&mut self, location: Location) {
         let many = self.store.arenas.len() > 1;
-        if let Some((_, arena)) = self.store.arenas.get_mut(&location.arena) {
+        if let Some((job, arena)) = self.store.arenas.get_mut(&location.arena) {
+            let job = *job;
             arena.give(location.offset, location.size);
             // Touched pages are worth keeping, unless another arena may need the memory.
             if many && location.size >= 1 << 20 {
                 self.out.push(Effect::PunchArena { location });
             }
+            self.close_arena_if_empty(job);
+        }
+    }
+
+    fn is_filling(&self, session: SessionId, object: ObjectId) -> bool {
+        self.sessions.get(&session).is_some_and(|state| state.creating.contains_key(&object))
+    }
+
+    /// The object needs no room any more; one who waits to fill it is told so.
+    fn want_no_room(&mut self, object: ObjectId) {
+        let mut fillers = Vec::new();
+        self.store.queue.retain(|wanted| {
+            if let (true, Why::Fill(session)) = (wanted.object == object, wanted.why) {
+                fillers.push(session);
+            }
+            wanted.object != object
+        });
+        for session in fillers {
+            if let Some(state) = self.sessions.get_mut(&session) {
+                state.creating.remove(&object);
+            }
+            let failure = Failure::new(Code::Cancelled, format!("Nobody wants the object {object} any more."));
+            self.send(session, Message::Created { object, outcome: Err(Box::new(failure)) });
         }
     }
 
@@ -597,6 +640,10 @@ impl Node {
             _ => Vec::new(),
         };
         match copy {
+            // Its filler may be writing: the room is nobody else's until it says that it is done, or ends.
+            Copy::Creating(location, by) if self.is_filling(by, object) => {
+                self.fills_to_drop.insert((by, object), location);
+            }
             Copy::Here(location) | Copy::Creating(location, _) => self.free_location(location),
             // Something writes there; `restored` or `copied` frees it.
             Copy::Coming(_) => {}
@@ -604,7 +651,7 @@ impl Node {
             Copy::Spilling(location) => {
                 self.spills_to_drop.insert(object, location);
             }
-            Copy::Wanted(_) => self.store.queue.retain(|wanted| wanted.object != object),
+            Copy::Wanted(_) => self.want_no_room(object),
             Copy::None | Copy::OnDisk(_) => {}
         }
         if on_disk {
