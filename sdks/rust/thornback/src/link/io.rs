@@ -338,12 +338,11 @@ async fn greet(session: &mut Session, carrier: &mut Carrier, descriptors: &mut V
             // It holds the welcome or a goodbye, and no operations.
             let _ = session.handle_frame(now(start), frame).count();
         }
-        while let Some(event) = session.poll_event() {
-            match event {
-                Event::Welcomed(welcome) => return Ok(*welcome),
-                Event::Ended(end) => return Err(ended(&end)),
-                Event::ConnectionDead => return Err(Error::connection_lost("the node did not answer the hello in time")),
-            }
+        match session.poll_event() {
+            Some(Event::Welcomed(welcome)) => return Ok(*welcome),
+            Some(Event::Ended(end)) => return Err(ended(&end)),
+            Some(Event::ConnectionDead) => return Err(Error::connection_lost("the node did not answer the hello in time")),
+            None => {}
         }
         if more {
             continue;

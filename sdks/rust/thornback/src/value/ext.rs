@@ -127,7 +127,6 @@ pub mod big_integer {
     ///
     /// # Errors
     /// Only those of the serializer.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub fn serialize<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
         let magnitude = value.unsigned_abs().to_be_bytes();
         let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
