@@ -66,7 +66,7 @@ use syn::parse_macro_input;
 /// # Options
 ///
 /// `name = "…"`, `label = "…"`, `pool = "…"`, `num_cpus = 0.5`, `num_gpus = 1`, `memory = 1_000_000` (bytes), `resources("name" = 1.0)`,
-/// `max_retries = 3`, `retry_exceptions = true`, `deadline_ms = 1000`, `stream_window = 64`, and `num_returns = N`: for a function that returns a tuple of `N`, each element
+/// `max_retries = 3`, `retry_exceptions = true`, `retry_types = ["…"]`, `deadline_ms = 1000`, `stream_window = 64`, and `num_returns = N`: for a function that returns a tuple of `N`, each element
 /// becomes an object of its own (0: nothing can be got). Without `name`, the function is called by its path, `"crate::module::function"`.
 #[proc_macro_attribute]
 pub fn task(args: TokenStream, item: TokenStream) -> TokenStream {

@@ -15,7 +15,7 @@ pub(crate) struct Options {
 }
 
 const RESOURCES: &[&str] = &["label", "pool", "num_cpus", "num_gpus", "memory", "resources"];
-const OF_TASKS: &[&str] = &["max_retries", "retry_exceptions", "deadline_ms", "stream_window", "num_returns"];
+const OF_TASKS: &[&str] = &["max_retries", "retry_exceptions", "retry_types", "deadline_ms", "stream_window", "num_returns"];
 const OF_ACTORS: &[&str] = &["max_restarts", "max_task_retries", "max_concurrency", "max_pending_calls"];
 
 impl Options {

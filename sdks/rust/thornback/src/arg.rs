@@ -33,7 +33,7 @@ const INLINE_BYTES_MAX: usize = 1 << 20;
 /// use thornback::{Args, Ref, Task};
 ///
 /// static RESIZE: Task<(Vec<u8>,), Ref<Vec<u8>>> = Task::named("images.resize");
-/// let args = Args::new(&client).arg(&picture).keyword::<i64>("width", 640);
+/// let args = Args::new(&client).arg_ref(&picture).keyword("width", 640);
 /// let small = RESIZE.submit_args(args);
 /// # }
 /// ```
@@ -58,14 +58,28 @@ impl<'c> Args<'c> {
     }
 
     /// Adds a positional argument.
-    pub fn arg<T>(mut self, arg: impl Arg<T>) -> Args<'c> {
-        arg.add_to(&mut self);
+    pub fn arg<T: Data>(mut self, value: T) -> Args<'c> {
+        self.add_encoded(encode_owned(value));
+        self
+    }
+
+    /// Adds a positional argument that is what a ref stands for.
+    pub fn arg_ref<T>(mut self, r: &Ref<T>) -> Args<'c> {
+        self.add_ref(r);
         self
     }
 
     /// Adds a keyword argument, for functions of languages that have them.
-    pub fn keyword<T>(mut self, keyword: &str, arg: impl Arg<T>) -> Args<'c> {
-        arg.add_to(&mut self);
+    pub fn keyword<T: Data>(self, keyword: &str, value: T) -> Args<'c> {
+        self.arg(value).named(keyword)
+    }
+
+    /// Adds a keyword argument that is what a ref stands for.
+    pub fn keyword_ref<T>(self, keyword: &str, r: &Ref<T>) -> Args<'c> {
+        self.arg_ref(r).named(keyword)
+    }
+
+    fn named(mut self, keyword: &str) -> Args<'c> {
         if let Some(last) = self.args.last_mut() {
             keyword.clone_into(&mut last.keyword);
         }

@@ -98,19 +98,19 @@ impl ConnectOptions {
 
     /// CPUs of the node that [`ConnectOptions::local`] starts. By default those of the machine.
     pub fn num_cpus(mut self, cpus: f64) -> ConnectOptions {
-        self.local.arg("--num-cpus", cpus);
+        self.local.flag("--num-cpus", cpus);
         self
     }
 
     /// GPUs of the node that [`ConnectOptions::local`] starts.
     pub fn num_gpus(mut self, gpus: f64) -> ConnectOptions {
-        self.local.arg("--num-gpus", gpus);
+        self.local.flag("--num-gpus", gpus);
         self
     }
 
     /// Bytes of shared memory for objects in the node that [`ConnectOptions::local`] starts. By default 30 % of the machine's memory.
     pub fn object_store_bytes(mut self, bytes: u64) -> ConnectOptions {
-        self.local.arg("--store-bytes", bytes);
+        self.local.flag("--store-bytes", bytes);
         self
     }
 

@@ -1,5 +1,6 @@
 //! A node for one program: started, found, and gone with it.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use crate::{Code, Error, Result};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LocalStart {
     pub(super) binary: Option<PathBuf>,
+    /// The last value of each flag counts.
+    pub(super) flags: BTreeMap<&'static str, String>,
     pub(super) args: Vec<String>,
 }
 
@@ -29,8 +32,8 @@ const POLL: Duration = Duration::from_millis(2);
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl LocalStart {
-    pub(super) fn arg(&mut self, flag: &str, value: impl Display) {
-        self.args.extend([flag.to_string(), value.to_string()]);
+    pub(super) fn flag(&mut self, flag: &'static str, value: impl Display) {
+        self.flags.insert(flag, value.to_string());
     }
 
     /// Starts a server and waits until it listens.
@@ -42,6 +45,7 @@ impl LocalStart {
             .arg("--ports-file")
             .arg(&ports.path)
             .arg("--exit-with-stdin")
+            .args(self.flags.iter().flat_map(|(flag, value)| [*flag, value]))
             .args(&self.args)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

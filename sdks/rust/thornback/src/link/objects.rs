@@ -233,6 +233,11 @@ impl Storing {
         Some(vec![0; gap].into())
     }
 
+    /// Nobody waits for the result any more: its task was interrupted, and has been answered.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.done.as_ref().is_some_and(oneshot::Sender::is_closed)
+    }
+
     /// `Seal` is on its way, behind everything that fills the object.
     pub(super) fn sealed(mut self) {
         if let Some(slot) = &self.slot {

@@ -49,6 +49,8 @@ pub(super) struct Table {
     fetches: HashMap<Id, Fetch>,
     /// Objects that wait for room.
     creates: HashMap<Id, Create>,
+    /// What was sent with an argument that still waits for room, by that argument: if there is none, the node cannot tell why it is missing.
+    dependents: HashMap<Id, Vec<client_op::Op>>,
     /// Objects on their way in pieces, in turn.
     writes: VecDeque<Writing>,
     replies: HashMap<u64, oneshot::Sender<Result<v1::reply::Reply>>>,
@@ -104,6 +106,7 @@ impl Table {
             streams: HashMap::default(),
             fetches: HashMap::new(),
             creates: HashMap::new(),
+            dependents: HashMap::new(),
             writes: VecDeque::new(),
             replies: HashMap::new(),
             timers: BinaryHeap::new(),
@@ -118,6 +121,7 @@ impl Table {
         match item {
             Item::Op(op) => {
                 self.flush_retained(session);
+                self.note_dependent(&op);
                 self.send(op, session);
             }
             Item::Expect(id, slot) => {
@@ -209,6 +213,38 @@ impl Table {
                 None if matches!(error.code(), Some(Code::ConnectionLost)) => {}
                 None => self.listener.notice(error),
             }
+        }
+    }
+
+    /// Remembers how to take an operation back whose argument may never exist.
+    fn note_dependent(&mut self, op: &client_op::Op) {
+        if self.creates.is_empty() {
+            return;
+        }
+        let (args, undo) = match op {
+            client_op::Op::Submit(submit) => (&submit.args, cancel(&submit.task)),
+            client_op::Op::Call(call) => (&call.args, cancel(&call.task)),
+            client_op::Op::CreateActor(create) => (&create.args, client_op::Op::Kill(v1::Kill { actor: create.actor.clone(), ..v1::Kill::default() })),
+            _ => return,
+        };
+        for arg in args {
+            if let Some(v1::arg::Arg::Ref(id)) = &arg.arg
+                && let Some(id) = Id::from_slice(id).filter(|id| self.creates.contains_key(id))
+            {
+                self.dependents.entry(id).or_default().push(undo.clone());
+            }
+        }
+    }
+
+    /// An argument cannot be stored: what depends on it fails with the reason.
+    fn fail_dependents(&mut self, id: Id, error: &Error, session: &mut Session) {
+        for undo in self.dependents.remove(&id).unwrap_or_default() {
+            if let client_op::Op::Cancel(cancel) = &undo
+                && let Some(task) = TaskId::from_slice(&cancel.id)
+            {
+                self.fail_outputs(task, error);
+            }
+            self.send(undo, session);
         }
     }
 
@@ -350,6 +386,10 @@ impl Table {
             Some(v1::created::Outcome::Failure(failure)) => Err(failure_in(*failure)),
             None => Err(Error::new(Code::Internal, "the node answered Create in a way that this version does not know")),
         };
+        match (&create, &location) {
+            (Create::Store(_), Err(error)) => self.fail_dependents(id, error, session),
+            _ => drop(self.dependents.remove(&id)),
+        }
         match create {
             Create::Store(storing) => self.store(storing, location, session),
             Create::Room(sender) => {
@@ -367,6 +407,9 @@ impl Table {
             Ok(location) => location,
             Err(error) => return storing.fail(&error),
         };
+        if storing.is_abandoned() {
+            return self.send(client_op::Op::Abort(v1::Abort { object: storing.object.write() }), session);
+        }
         if location.arena == 0 {
             self.writes.push_back(Writing { storing, offset: 0 });
             return;
@@ -597,10 +640,14 @@ impl Entry {
     }
 }
 
+fn cancel(task: &Bytes) -> client_op::Op {
+    client_op::Op::Cancel(v1::Cancel { id: task.clone(), ..v1::Cancel::default() })
+}
+
 fn seal(storing: &Storing, filled: &Result<()>) -> client_op::Op {
     match filled {
-        Ok(()) => client_op::Op::Seal(v1::Seal { object: storing.object.write(), refs: WireId::write_all(storing.refs()) }),
-        Err(_) => client_op::Op::Abort(v1::Abort { object: storing.object.write() }),
+        Ok(()) if !storing.is_abandoned() => client_op::Op::Seal(v1::Seal { object: storing.object.write(), refs: WireId::write_all(storing.refs()) }),
+        _ => client_op::Op::Abort(v1::Abort { object: storing.object.write() }),
     }
 }
 
