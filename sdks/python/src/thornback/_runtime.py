@@ -407,17 +407,8 @@ class Runtime(ObjectTable):
         elif kind == "put" and operation is not None:
             if operation.object in self._state:
                 self._state[operation.object] = Failed(failure)
-        elif kind == "create" and operation is not None:
-            slot = self._created.pop(operation.object, None)
-            if slot is not None:
-                slot.set(_errors.from_failure(failure))
-        elif kind in ("seal", "write", "abort") and operation is not None:
-            # A result whose task was cancelled meanwhile is wanted by nobody, and that is no news. What was put here is.
-            self._fail_object(operation.object, Failed(failure))
-        elif kind == "fetch" and operation is not None:
-            waiting = self._located.pop(operation.object, None)
-            for slot in waiting or ():
-                slot.set(_errors.from_failure(failure))
+        elif kind in ("create", "fetch") and operation is not None:
+            self.refuse_stored(kind, operation.object, lambda: _errors.from_failure(failure))
         elif kind == "watch" and operation is not None:
             for id in operation.objects:
                 self._fail_object(id, Failed(failure))

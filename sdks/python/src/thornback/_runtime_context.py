@@ -22,6 +22,8 @@ class RuntimeContext:
 
     def get_actor_id(self) -> str | None:
         """The actor that this is."""
+        if self._job is not None and self._job.actor:
+            return self._job.actor.hex()
         worker = _runtime.worker
         return worker.actor_id.hex() if worker is not None and worker.actor_id else None
 
@@ -77,7 +79,6 @@ def get_runtime_context() -> RuntimeContext:
 
 def exit_actor() -> None:
     """Ends the actor that calls it, for good: it is not restarted, and its other calls fail with `ActorDiedError`."""
-    worker = _runtime.worker
-    if worker is None or not worker.actor_id:
+    if get_runtime_context().get_actor_id() is None:
         raise TypeError("exit_actor is for methods of an actor")
     raise ExitActor

@@ -1,4 +1,4 @@
-"""The objects of this process: what is known of each, who counts them, how their bytes come and go.
+"""The objects of this process: what is known of each, and who counts them. (:mod:`._stored` moves the bytes of large ones.)
 
 One dictionary says of each object that this process holds a ref to how far it is. The node pushes completions into it, so `get` and
 `wait` on own refs are look-ups. It is read and written by several threads; single operations on a dictionary are whole, and what
@@ -13,34 +13,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from thornback import _arena, _context, _errors, _values
+from thornback import _context, _errors, _values
 from thornback._errors import Code
-from thornback._gen import failure_pb2, object_pb2, task_pb2, value_pb2
+from thornback._gen import failure_pb2, task_pb2
 from thornback._object import ObjectRef, ObjectRefGenerator
 from thornback._session import frames
-from thornback._session.session import Session
 from thornback._state import FOREIGN, PENDING, Failed, Inline, Slot, State, Stored, Stream
+from thornback._stored import StoredObjects
 from thornback._values import Encoded
 
-_WRITE_BYTES: Final = 1024 * 1024
 _END_INDEX: Final = b"\xff\xff\xff\xff"
 """Index of the ref of a stream's end, which exists in this process only."""
 
 
-class ObjectTable:
+class ObjectTable(StoredObjects):
     """Objects as one session knows them."""
 
-    session: Session
-    arenas: _arena.Arenas
     inline_bytes: int
 
     def __init__(self) -> None:
+        super().__init__()
         self.ids = frames.Ids()
         self.dropped: deque[bytes] = deque()
-        self._released: deque[bytes] = deque()
         self._state: dict[bytes, State] = {}
         self._extra: dict[bytes, int] = {}
         self._local: set[bytes] = set()
@@ -48,22 +45,14 @@ class ObjectTable:
         self._count_lock = threading.RLock()
         self._streams: dict[bytes, Stream] = {}
         self._callbacks: dict[bytes, list[Callable[[], None]]] = {}
-        self._located: dict[bytes, deque[Slot]] = {}
-        self._fetched: dict[bytes, deque[Slot]] = {}
-        """Objects that were located for a callback, whose `get_one` comes next."""
-        self._created: dict[bytes, Slot] = {}
         self._failures = 0
-        self.arenas = _arena.Arenas()
 
     def table_handlers(self) -> dict[str, Callable[[Any], None]]:
         """Handlers of the server's operations on objects."""
         return {
             "completion": self._handle_completion,
             "stream_end": self._handle_stream_end,
-            "created": self._handle_created,
-            "located": self._handle_located,
-            "chunk": self._handle_chunk,
-            "arena": self._handle_arena,
+            **self.store_handlers(),
         }
 
     # ------------------------------------------------------------------------------------------------------------------------ counting
@@ -72,10 +61,6 @@ class ObjectTable:
         """A ref that was found inside a value."""
         self._retain(id, FOREIGN)
         return ObjectRef(id, self)
-
-    def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> Any:
-        """A handle of an actor that was found inside a value."""
-        raise NotImplementedError
 
     def make_ref(self, id: bytes) -> ObjectRef[Any]:
         """A ref that is not counted yet; `adopt_refs` must follow."""
@@ -140,14 +125,11 @@ class ObjectTable:
                     if state.pop(id, None) is not None or self._forget_stream(id):
                         gone.append(id)
                         for slot in self._fetched.pop(id, ()) if self._fetched else ():
-                            self._abandon(id, slot)
+                            self.abandon(id, slot)
                 for start in range(0, len(gone), 4096):
                     self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
         if self._released:
-            ids = []
-            while self._released:
-                ids.append(self._released.popleft())
-            self.session.post_quietly(frames.RELEASE(frames.ids(1, ids)))
+            self.post_releases()
 
     def _forget_stream(self, id: bytes) -> bool:
         stream = self._streams.pop(id, None)
@@ -213,53 +195,6 @@ class ObjectTable:
             self._state[id] = Failed(stream.failure) if stream.failure is not None else b"\xc0"
             for callback in self._callbacks.pop(id, ()):
                 callback()
-
-    def _handle_created(self, message: object_pb2.Created) -> None:
-        slot = self._created.pop(message.object, None)
-        if slot is not None:
-            copy = object_pb2.Created()
-            copy.CopyFrom(message)
-            slot.set(copy)
-
-    def _handle_located(self, message: object_pb2.Located) -> None:
-        waiting = self._located.get(message.object)
-        if not waiting:
-            return
-        slot = waiting[0]
-        if message.WhichOneof("outcome") == "location" and message.location.arena == 0:
-            # The bytes follow in chunks; only when the last has come is it somebody else's turn.
-            slot.data = bytearray(message.location.size)
-            if slot.data:
-                return
-        waiting.popleft()
-        if not waiting:
-            self._located.pop(message.object, None)
-        copy = object_pb2.Located()
-        copy.CopyFrom(message)
-        slot.set(copy)
-
-    def _handle_chunk(self, message: object_pb2.Chunk) -> None:
-        waiting = self._located.get(message.object)
-        slot = waiting[0] if waiting else None
-        if slot is None or slot.data is None or waiting is None:
-            return
-        end = message.offset + len(message.data)
-        if message.offset != slot.filled or end > len(slot.data):
-            slot.set(
-                _errors.ProtocolError(f"bytes {message.offset} to {end} of an object came after byte {slot.filled} of {len(slot.data)}")
-            )
-        else:
-            slot.data[message.offset : end] = message.data
-            slot.filled = end
-            if end < len(slot.data):
-                return
-            slot.set(slot.data)
-        waiting.popleft()
-        if not waiting:
-            self._located.pop(message.object, None)
-
-    def _handle_arena(self, message: object_pb2.Arena) -> None:
-        self.arenas.add(message.number, message.size, message.writable, self.session.take_descriptor())
 
     # ------------------------------------------------------------------------------------------------------------------------- waiting
 
@@ -417,8 +352,8 @@ class ObjectTable:
 
         def ready() -> None:
             if type(self._state.get(id)) is Stored:
-                slot = self._fetch(id, readable)
-                self._fetched.setdefault(id, deque()).append(slot)
+                slot = self.fetch(id, readable)
+                self.prefetched(id, slot)
                 self.session.nudge()
             else:
                 readable()
@@ -442,7 +377,7 @@ class ObjectTable:
         slots: dict[bytes, Slot] = {}
         for id, known in zip(ids, states, strict=True):
             if type(known) is Stored and id not in slots:
-                slots[id] = self._take_fetched(id) or self._fetch(id)
+                slots[id] = self.take_fetched(id) or self.fetch(id)
         located: dict[bytes, Any] = {}
         try:
             if slots and not self.wait_until(lambda: all(slot.value is not None for slot in slots.values()), deadline):
@@ -451,12 +386,12 @@ class ObjectTable:
                 )
             for id in list(slots):
                 # Each answer holds one pin, however often the list names the object.
-                located[id] = self._located_value(id, slots.pop(id))
+                located[id] = self.located_value(id, slots.pop(id))
         finally:
             # The answers of those that are left come all the same. To keep their pins for whoever asks next could fill the store with
             # what nobody reads.
             for id, slot in slots.items():
-                self._abandon(id, slot)
+                self.abandon(id, slot)
         return [located[id] if id in located else self._value_of(id, known) for id, known in zip(ids, states, strict=True)]
 
     def _value_of(self, id: bytes, known: State) -> Any:
@@ -467,64 +402,6 @@ class ObjectTable:
         if type(known) is Failed:
             raise _errors.from_failure(known.failure)
         raise _errors.InvalidArgumentError(f"{id.hex()} is an actor; only objects have a value")
-
-    def _take_fetched(self, id: bytes) -> Slot | None:
-        waiting = self._fetched.get(id)
-        if not waiting:
-            return None
-        slot = waiting.popleft()
-        if not waiting:
-            self._fetched.pop(id, None)
-        return slot
-
-    def _abandon(self, id: bytes, slot: Slot) -> None:
-        """Gives back the pin that a fetch gave or will give, which nobody is left to use."""
-        once = [id]
-
-        def come() -> None:
-            answer = slot.value
-            if isinstance(answer, object_pb2.Located) and answer.HasField("location"):
-                try:
-                    self._released.append(once.pop())
-                except IndexError:
-                    pass  # Two threads saw the answer at once.
-
-        slot.callback = come
-        if slot.done():
-            come()
-
-    def _fetch(self, id: bytes, callback: Callable[[], None] | None = None) -> Slot:
-        slot = Slot(callback)
-        with self._count_lock:
-            self._located.setdefault(id, deque()).append(slot)
-            self.session.post_quietly(frames.FETCH(frames.ID_1 + id))
-        return slot
-
-    def _located_value(self, id: bytes, slot: Slot) -> Any:
-        answer = slot.value
-        if isinstance(answer, BaseException):
-            raise answer
-        if isinstance(answer, bytearray):
-            return _arena.decode(memoryview(answer).toreadonly(), self)
-        outcome = answer.WhichOneof("outcome")
-        if outcome == "location":
-            return self.read_location(id, answer.location)
-        if outcome == "value":
-            value = answer.value
-            return _values.decode(value.format, value.data, value.buffers, value.schema, self)
-        raise _errors.from_failure(answer.failure)
-
-    def fetch_value(self, id: bytes) -> Any:
-        """The value of a stored object that comes in chunks."""
-        slot = self._fetch(id)
-        self.session.wait(slot.done)
-        return self._located_value(id, slot)
-
-    def read_location(self, id: bytes, location: Any) -> Any:
-        """The value of a pinned object. The pin ends with the last view of its bytes."""
-        released = self._released
-        view = self.arenas.read(location.arena, location.offset, location.size, lambda: released.append(id))
-        return _arena.decode(view, self)
 
     # ------------------------------------------------------------------------------------------------------------------------- writing
 
@@ -543,49 +420,6 @@ class ObjectTable:
             self.write(id, value)
             self._state[id] = Stored(value.size)
         return ObjectRef(id, self)
-
-    def write(self, id: bytes, value: Encoded, task: bytes = b"", attempt: int = 0) -> None:
-        """Creates, fills and seals a large object: of a put, or the result `id` of a task that runs here."""
-        where = _arena.layout(value)
-        try:
-            location = self.create(id, where.size, task, attempt)
-            if location.arena:
-                _arena.fill(self.arenas.write(location.arena, location.offset, where.size), where, value)
-            else:
-                self.write_chunks(id, _arena.serialise(where, value))
-            self.seal(id, value.refs)
-        except BaseException:
-            # Also a cancel or Ctrl-C at any point. Aborting what is sealed, or was refused, does nothing.
-            self.abort(id)
-            raise
-
-    def write_chunks(self, id: bytes, data: bytearray) -> None:
-        """Sends the bytes of a created object over a carrier without shared memory."""
-        for start in range(0, len(data), _WRITE_BYTES):
-            chunk = object_pb2.Write(object=id, offset=start, data=bytes(data[start : start + _WRITE_BYTES]))
-            self.session.post(frames.WRITE(chunk.SerializeToString()))
-
-    def abort(self, id: bytes) -> None:
-        """Gives the room of an unsealed object back."""
-        self.session.post(frames.ABORT(frames.ID_1 + id))
-
-    def create(self, id: bytes, size: int, task: bytes = b"", attempt: int = 0) -> value_pb2.Location:
-        """Asks for room and waits for it. Raises `OutOfDiskError`, `StoreFullError`."""
-        slot = Slot()
-        self._created[id] = slot
-        message = object_pb2.Create(object=id, size=size, task=task, attempt=attempt)
-        self.session.post_quietly(frames.CREATE(message.SerializeToString()))
-        self.session.wait(slot.done)
-        if isinstance(slot.value, BaseException):
-            raise slot.value
-        created: object_pb2.Created = slot.value
-        if created.WhichOneof("outcome") == "failure":
-            raise _errors.from_failure(created.failure)
-        return created.location
-
-    def seal(self, id: bytes, refs: Iterable[bytes] = ()) -> None:
-        """Says that the bytes are whole."""
-        self.session.post(frames.SEAL(frames.ID_1 + id + frames.ids(2, refs)))
 
     def adopt_stored(self, id: bytes, size: int) -> ObjectRef[Any]:
         """The ref of an object that was created, filled and sealed by hand."""
@@ -674,9 +508,7 @@ class ObjectTable:
                 stream.failure = failure
                 self._complete_stream(stream)
                 self._tell_stream(stream)
-        for slot in [*self._created.values(), *(slot for slots in list(self._located.values()) for slot in slots)]:
-            if slot.value is None:
-                slot.set(_errors.from_failure(failure))
+        self.fail_stored(lambda: _errors.from_failure(failure))
         for waiting in list(self._callbacks.values()):
             for callback in waiting:
                 callback()
