@@ -94,7 +94,9 @@ impl Resources {
     /// # Errors
     /// Names the first resource that is short.
     pub fn take(&mut self, other: &Resources) -> Result<(), ResourceError> {
-        if let Some(name) = other.0.iter().find(|(name, amount)| self.get(name) < **amount).map(|(name, _)| name) {
+        if let Some(name) =
+            other.0.iter().find(|(name, amount)| self.get(name) < **amount).map(|(name, _)| name)
+        {
             return Err(ResourceError { name: name.clone() });
         }
         self.take_down_to_zero(other);

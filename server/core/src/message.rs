@@ -190,6 +190,8 @@ pub enum PeerMessage {
     Return {
         object: ObjectId,
         grants: u32,
+        /// It has the bytes all the same, until `FreeCopy`.
+        keeps: bool,
     },
     CopyAdded {
         object: ObjectId,

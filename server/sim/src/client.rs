@@ -8,7 +8,7 @@ use thornback_types::{ActorId, Id, ObjectId, PlacementGroupId, Resources, Sessio
 
 use crate::history::{History, TaskRecord};
 use crate::memory::Memory;
-use crate::program::{Program, word_value};
+use crate::program::{PASSES_ON, Program, word_value};
 use crate::rng::{Rng, mix};
 
 /// The function by which every simulated program is called.
@@ -134,12 +134,23 @@ impl Ids {
         let positional = |value| Arg { keyword: bytes::Bytes::new(), value };
         let mut args = vec![positional(ArgValue::Value(wish.program.encode()))];
         args.extend(wish.deps.iter().map(|object| positional(ArgValue::Ref(*object))));
-        args.extend(wish.borrowed.iter().map(|object| positional(ArgValue::Value(word_value(0, vec![*object])))));
+        args.extend(
+            wish.borrowed
+                .iter()
+                .map(|object| positional(ArgValue::Value(word_value(PASSES_ON, vec![*object])))),
+        );
         args
     }
 
     /// Notes a task in the history.
-    pub(crate) fn note(&mut self, cx: &mut Context<'_>, id: TaskId, wish: &Wish, parent: Option<TaskId>, actor: Option<ActorId>) {
+    pub(crate) fn note(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: TaskId,
+        wish: &Wish,
+        parent: Option<TaskId>,
+        actor: Option<ActorId>,
+    ) {
         self.order += 1;
         let record = TaskRecord {
             program: wish.program,

@@ -6,7 +6,9 @@ use std::time::Duration;
 use thornback_core::effect::{Message, Outcome, Reply};
 use thornback_core::input::{ActorOptions, PoolSpec, Request, Retries, Strategy};
 use thornback_core::{Location, Op};
-use thornback_types::{ActorId, Failure, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, UNITS_PER_WHOLE};
+use thornback_types::{
+    ActorId, Failure, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, UNITS_PER_WHOLE,
+};
 
 use crate::client::{Action, Context, Ids, Wish};
 use crate::program::{Program, Work, word_value};
@@ -125,13 +127,18 @@ impl Driver {
     /// What it is still owed, in words.
     pub(crate) fn debts(&self) -> Vec<String> {
         let who = self.ids.session.0;
-        let mut debts: Vec<String> = self.owed.iter().map(|object| format!("driver {who} waits for {object}")).collect();
+        let mut debts: Vec<String> =
+            self.owed.iter().map(|object| format!("driver {who} waits for {object}")).collect();
         debts.extend(self.creating.keys().map(|object| format!("driver {who} waits for room for {object}")));
-        debts.extend(self.fetching.iter().map(|object| format!("driver {who} waits for the bytes of {object}")));
+        debts.extend(
+            self.fetching.iter().map(|object| format!("driver {who} waits for the bytes of {object}")),
+        );
         debts.extend(self.streams.iter().filter(|(_, s)| s.ended.is_none_or(|count| s.seen < count)).map(|(id, s)| {
             format!("driver {who} waits for the stream {id}, of which it has seen {} items, taken {} and end {:?}", s.seen, s.taken, s.ended)
         }));
-        debts.extend(self.replies.keys().map(|number| format!("driver {who} waits for the reply to request {number}")));
+        debts.extend(
+            self.replies.keys().map(|number| format!("driver {who} waits for the reply to request {number}")),
+        );
         debts
     }
 
@@ -223,7 +230,8 @@ impl Driver {
 
     fn some_held(&self, cx: &mut Context<'_>) -> Option<ObjectId> {
         // (What says that a placement group is ready holds no word.)
-        let usable: Vec<ObjectId> = self.held.iter().copied().filter(|object| cx.history.truth.contains_key(object)).collect();
+        let usable: Vec<ObjectId> =
+            self.held.iter().copied().filter(|object| cx.history.truth.contains_key(object)).collect();
         (!usable.is_empty()).then(|| cx.rng.pick(&usable))
     }
 
@@ -235,7 +243,10 @@ impl Driver {
             4..=8 => Work::Big(size),
             9..=12 => Work::Put(if cx.rng.chance(400) { size } else { 0 }),
             13..=17 => Work::Nested { children: cx.rng.between(1, 4) as u8, depth: cx.rng.below(2) as u8 },
-            18..=21 => Work::Stream { items: cx.rng.below(12) as u16, size: if cx.rng.chance(300) { size } else { 0 } },
+            18..=21 => Work::Stream {
+                items: cx.rng.below(12) as u16,
+                size: if cx.rng.chance(300) { size } else { 0 },
+            },
             _ => Work::Return,
         };
         let micros = if cx.rng.chance(50) { 50_000 } else { (cx.rng.delay(200) as u32).min(20_000) };
@@ -256,13 +267,20 @@ impl Driver {
         if matches!(wish.program.work, Work::Nested { .. }) {
             wish.returns = 1;
         }
-        wish.retries = cx.rng.pick(&[Retries::Limited(0), Retries::Limited(1), Retries::Limited(3), Retries::Limited(3), Retries::Unlimited]);
+        wish.retries = cx.rng.pick(&[
+            Retries::Limited(0),
+            Retries::Limited(1),
+            Retries::Limited(3),
+            Retries::Limited(3),
+            Retries::Unlimited,
+        ]);
         wish.retry_exceptions = cx.rng.chance(200);
         if wish.retries == Retries::Unlimited && (wish.program.is_faulty() || wish.retry_exceptions) {
             // It might never end.
             wish.retries = Retries::Limited(2);
         }
-        let cpu = cx.rng.pick(&[1, 1, 1, 1, 0, 2]).min(self.crowd.cpus) * UNITS_PER_WHOLE / cx.rng.pick(&[1, 1, 2]);
+        let cpu =
+            cx.rng.pick(&[1, 1, 1, 1, 0, 2]).min(self.crowd.cpus) * UNITS_PER_WHOLE / cx.rng.pick(&[1, 1, 2]);
         wish.resources = Resources::new();
         if cpu > 0 {
             wish.resources.set(Resources::CPU, cpu);
@@ -304,7 +322,8 @@ impl Driver {
         let object = self.ids.put_object();
         let word = cx.rng.bits();
         cx.history.truth.insert(object, word);
-        let refs: Vec<ObjectId> = if cx.rng.chance(300) { self.some_held(cx).into_iter().collect() } else { Vec::new() };
+        let refs: Vec<ObjectId> =
+            if cx.rng.chance(300) { self.some_held(cx).into_iter().collect() } else { Vec::new() };
         cx.op(Op::Put { object, value: word_value(word, refs.clone()) });
         self.held.insert(object);
         self.ready.insert(object, Ready::Value(refs));
@@ -324,7 +343,9 @@ impl Driver {
     }
 
     fn drop_one(&mut self, cx: &mut Context<'_>) {
-        let Some(object) = self.some_held(cx).filter(|object| !self.fetching.contains(object)) else { return };
+        let Some(object) = self.some_held(cx).filter(|object| !self.fetching.contains(object)) else {
+            return;
+        };
         self.forget(object);
         cx.op(Op::Refs { retain: Vec::new(), drop: vec![object] });
     }
@@ -336,7 +357,12 @@ impl Driver {
     }
 
     fn fetch_one(&mut self, cx: &mut Context<'_>) {
-        let stored: Vec<ObjectId> = self.ready.iter().filter(|(object, ready)| matches!(ready, Ready::Stored) && self.held.contains(object)).map(|(object, _)| *object).collect();
+        let stored: Vec<ObjectId> = self
+            .ready
+            .iter()
+            .filter(|(object, ready)| matches!(ready, Ready::Stored) && self.held.contains(object))
+            .map(|(object, _)| *object)
+            .collect();
         if stored.is_empty() {
             return;
         }
@@ -357,7 +383,8 @@ impl Driver {
             Ready::Value(refs) => refs.clone(),
             _ => Vec::new(),
         };
-        let found: Vec<ObjectId> = self.ready.values().flat_map(inner).filter(|object| !self.held.contains(object)).collect();
+        let found: Vec<ObjectId> =
+            self.ready.values().flat_map(inner).filter(|object| !self.held.contains(object)).collect();
         if found.is_empty() {
             return;
         }
@@ -369,7 +396,8 @@ impl Driver {
     }
 
     fn cancel(&mut self, cx: &mut Context<'_>) {
-        let owed: Vec<ObjectId> = self.owed.iter().copied().chain(self.streams.keys().map(|id| ObjectId(id.0))).collect();
+        let owed: Vec<ObjectId> =
+            self.owed.iter().copied().chain(self.streams.keys().map(|id| ObjectId(id.0))).collect();
         if owed.is_empty() {
             return;
         }
@@ -386,7 +414,8 @@ impl Driver {
         }
         let actor = ActorId(self.ids.fresh(0));
         let work = if cx.rng.chance(100) { cx.rng.pick(&[Work::Raise, Work::Exit]) } else { Work::Return };
-        let mut wish = Wish::new(Program { seed: cx.rng.bits(), work, micros: (cx.rng.delay(300) as u32).min(20_000) });
+        let mut wish =
+            Wish::new(Program { seed: cx.rng.bits(), work, micros: (cx.rng.delay(300) as u32).min(20_000) });
         wish.returns = 0;
         if cx.rng.chance(300) {
             wish.deps.extend(self.some_held(cx));
@@ -488,7 +517,11 @@ impl Driver {
             strategies.push(Strategy::StrictSpread);
         }
         let strategy = cx.rng.pick(&strategies);
-        self.request(cx, Request::CreatePlacementGroup { group, bundles, strategy, name: String::new() }, Asked::Group(group));
+        self.request(
+            cx,
+            Request::CreatePlacementGroup { group, bundles, strategy, name: String::new() },
+            Asked::Group(group),
+        );
         self.groups.push(group);
         self.held.insert(group.ready());
         self.owed.insert(group.ready());
@@ -543,7 +576,10 @@ impl Driver {
             Message::StreamEnd { task, count, failure } => {
                 let Some(stream) = self.streams.get_mut(&task) else { return };
                 if stream.ended.is_some() || count != stream.seen {
-                    cx.history.problem(format!("the stream {task} ended at {count} after {} items, and before that {:?}", stream.seen, stream.ended));
+                    cx.history.problem(format!(
+                        "the stream {task} ended at {count} after {} items, and before that {:?}",
+                        stream.seen, stream.ended
+                    ));
                 }
                 stream.ended = Some(count);
                 match failure {
@@ -554,7 +590,9 @@ impl Driver {
                             _ => 0,
                         };
                         if items != count {
-                            cx.history.problem(format!("the stream {task} of {items} items ended well after {count}"));
+                            cx.history.problem(format!(
+                                "the stream {task} of {items} items ended well after {count}"
+                            ));
                         }
                     }
                 }
@@ -632,7 +670,12 @@ impl Driver {
         let watched = self.owed.contains(&object);
         if let Some(stream) = self.streams.get_mut(&object.task()).filter(|_| !watched) {
             if index != stream.seen || stream.ended.is_some() {
-                cx.history.problem(format!("item {index} of stream {} came after {} items, end {:?}", object.task(), stream.seen, stream.ended));
+                cx.history.problem(format!(
+                    "item {index} of stream {} came after {} items, end {:?}",
+                    object.task(),
+                    stream.seen,
+                    stream.ended
+                ));
             }
             stream.seen += 1;
             self.ready.insert(object, ready);
@@ -650,7 +693,10 @@ impl Driver {
 
     fn replied(&mut self, cx: &mut Context<'_>, number: u64, reply: Reply) {
         let Some(asked) = self.replies.remove(&number) else {
-            return cx.history.problem(format!("driver {} got a reply to {number}, which it did not ask", self.ids.session.0));
+            return cx.history.problem(format!(
+                "driver {} got a reply to {number}, which it did not ask",
+                self.ids.session.0
+            ));
         };
         match (asked, reply) {
             (Asked::Actor(actor), Reply::Actor(info)) if info.actor == actor => {}
@@ -659,9 +705,13 @@ impl Driver {
                 self.actors.retain(|handle| handle.actor != actor);
                 self.actors.push(Handle { actor: info.actor, may_be_detached: true });
             }
-            (Asked::Nothing, Reply::Actor(info)) => self.actors.push(Handle { actor: info.actor, may_be_detached: true }),
+            (Asked::Nothing, Reply::Actor(info)) => {
+                self.actors.push(Handle { actor: info.actor, may_be_detached: true })
+            }
             (Asked::Nothing | Asked::Actor(_), _) => {}
-            (Asked::Group(group), Reply::Failure(failure)) => cx.history.problem(format!("the group {group} was refused: {failure}")),
+            (Asked::Group(group), Reply::Failure(failure)) => {
+                cx.history.problem(format!("the group {group} was refused: {failure}"))
+            }
             (Asked::Group(_), _) => {}
         }
         if self.phase == Phase::Empty {

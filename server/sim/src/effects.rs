@@ -44,7 +44,11 @@ impl World {
             Effect::Close { session, .. } => {
                 self.hosts[host].sessions.remove(&session);
                 // A process whose connection is closed ends by itself.
-                let process = self.hosts[host].processes.iter().find(|(_, of)| **of == Some(session)).map(|(worker, _)| *worker);
+                let process = self.hosts[host]
+                    .processes
+                    .iter()
+                    .find(|(_, of)| **of == Some(session))
+                    .map(|(worker, _)| *worker);
                 if let Some(worker) = process {
                     let after = self.rng.delay(1_000_000);
                     self.after(after, Event::Kill(host, life, worker, ExitStatus::Code(0)));
@@ -60,7 +64,9 @@ impl World {
                 self.after(after, Event::Kill(host, life, worker, status));
             }
             Effect::RetirePool { .. } | Effect::PunchArena { .. } => {}
-            Effect::OpenArena { arena, size } => self.check(|world| world.hosts[host].memory.open(arena, size)),
+            Effect::OpenArena { arena, size } => {
+                self.check(|world| world.hosts[host].memory.open(arena, size))
+            }
             Effect::CloseArena { arena } => self.check(|world| world.hosts[host].memory.close(arena)),
             Effect::WriteArena { location, data } => {
                 let word = word_of_bytes(&data);
@@ -106,11 +112,12 @@ impl World {
 
     fn send_packet(&mut self, from: usize, to: usize, packet: thornback_core::link::Packet) {
         let faults = self.faults;
-        let copies = if self.cut.contains(&(from.min(to), from.max(to))) || self.rng.chance(faults.packet_lost) {
-            0
-        } else {
-            1 + u64::from(self.rng.chance(faults.packet_doubled))
-        };
+        let copies =
+            if self.cut.contains(&(from.min(to), from.max(to))) || self.rng.chance(faults.packet_lost) {
+                0
+            } else {
+                1 + u64::from(self.rng.chance(faults.packet_doubled))
+            };
         for _ in 0..copies {
             let scale = if self.rng.chance(faults.packet_slow) { 20_000_000 } else { 50_000 };
             let after = self.rng.delay(scale);
@@ -125,7 +132,14 @@ impl World {
         if self.rng.chance(trouble) {
             self.history.troubles.start_failures = true;
             return match self.rng.below(3) {
-                0 => self.after(after, Event::ToCore(host, life, Input::WorkerStartFailed { worker, reason: "no such file".into() })),
+                0 => self.after(
+                    after,
+                    Event::ToCore(
+                        host,
+                        life,
+                        Input::WorkerStartFailed { worker, reason: "no such file".into() },
+                    ),
+                ),
                 1 => {
                     self.hosts[host].processes.insert(worker, None);
                     self.after(after, Event::Kill(host, life, worker, ExitStatus::Code(1)));
@@ -137,7 +151,10 @@ impl World {
             };
         }
         self.hosts[host].processes.insert(worker, None);
-        self.after(after / 2, Event::ToCore(host, life, Input::WorkerStarted { worker, pid: 1000 + worker.0 as u32 }));
+        self.after(
+            after / 2,
+            Event::ToCore(host, life, Input::WorkerStarted { worker, pid: 1000 + worker.0 as u32 }),
+        );
         self.after(after, Event::Hello(host, life, worker, Box::new(pool.clone())));
     }
 
@@ -167,15 +184,23 @@ impl World {
         }
     }
 
-    /// A process is gone. Its node sees its connection end and its exit status, in either order, and before the former what it sent last.
+    /// A process is gone. Its node reads what it sent last, and then sees its connection end and its exit status, in either order.
     pub(crate) fn end_process(&mut self, host: usize, worker: WorkerId, status: ExitStatus) {
         let Some(session) = self.hosts[host].processes.remove(&worker) else { return };
         let life = self.hosts[host].life;
-        if let Some(session) = session {
-            self.close_worker(host, session);
+        let known = Event::ToCore(host, life, Input::WorkerExited { worker, status });
+        let Some((_, at)) = session.and_then(|session| self.out_time(session)) else {
+            let after = self.rng.delay(100_000);
+            return self.after(after, known);
+        };
+        if self.rng.chance(500) {
+            self.at(at, known);
+            session.into_iter().for_each(|session| self.close_worker(host, session));
+        } else {
+            session.into_iter().for_each(|session| self.close_worker(host, session));
+            let after = self.rng.delay(100_000);
+            self.at(at + std::time::Duration::from_nanos(after), known);
         }
-        let after = self.rng.delay(100_000);
-        self.after(after, Event::ToCore(host, life, Input::WorkerExited { worker, status }));
     }
 
     fn close_worker(&mut self, host: usize, session: SessionId) {
@@ -204,14 +229,22 @@ impl World {
         })
     }
 
-    pub(crate) fn spill(&mut self, host: usize, object: ObjectId, location: Location, error: Option<StoreError>) {
+    pub(crate) fn spill(
+        &mut self,
+        host: usize,
+        object: ObjectId,
+        location: Location,
+        error: Option<StoreError>,
+    ) {
         let result = match error {
             Some(error) => Err(error),
             None => {
                 let found = self.hosts[host].memory.read(location);
                 match found {
                     Some(word) => self.hosts[host].memory.write_disk(object, word),
-                    None => self.history.problem(format!("{object} was to be spilled from {location:?}, where nothing is")),
+                    None => self
+                        .history
+                        .problem(format!("{object} was to be spilled from {location:?}, where nothing is")),
                 }
                 Ok(())
             }
@@ -219,7 +252,13 @@ impl World {
         self.tell_core(host, Input::Spilled { object, result });
     }
 
-    pub(crate) fn restore(&mut self, host: usize, object: ObjectId, location: Location, error: Option<StoreError>) {
+    pub(crate) fn restore(
+        &mut self,
+        host: usize,
+        object: ObjectId,
+        location: Location,
+        error: Option<StoreError>,
+    ) {
         let result = match (error, self.hosts[host].memory.read_disk(object)) {
             (Some(error), _) => Err(error),
             (None, Some(word)) => {
@@ -231,19 +270,33 @@ impl World {
         self.tell_core(host, Input::Restored { object, result });
     }
 
-    pub(crate) fn copy(&mut self, host: usize, object: ObjectId, from: usize, from_life: u64, remote: Location, location: Location) {
-        let reachable = self.hosts[from].life == from_life && self.hosts[from].core.is_some() && !self.cut.contains(&(from.min(host), from.max(host)));
+    pub(crate) fn copy(
+        &mut self,
+        host: usize,
+        object: ObjectId,
+        from: usize,
+        from_life: u64,
+        remote: Location,
+        location: Location,
+    ) {
+        let reachable = self.hosts[from].life == from_life
+            && self.hosts[from].core.is_some()
+            && !self.cut.contains(&(from.min(host), from.max(host)));
         let found = if reachable { self.hosts[from].memory.read(remote) } else { None };
         let result = match found {
             Some(word) => {
                 if self.history.truth.get(&object).is_some_and(|truth| *truth != word) {
-                    self.history.problem(format!("{object} was copied from {remote:?} of another node, where something else is"));
+                    self.history.problem(format!(
+                        "{object} was copied from {remote:?} of another node, where something else is"
+                    ));
                 }
                 self.check(|world| world.hosts[host].memory.write(location, word));
                 Ok(())
             }
             None if reachable => {
-                self.history.problem(format!("{object} was to be copied from {remote:?} of another node, where nothing is"));
+                self.history.problem(format!(
+                    "{object} was to be copied from {remote:?} of another node, where nothing is"
+                ));
                 Ok(())
             }
             None => Err(StoreError::Io("connection lost".into())),

@@ -91,7 +91,8 @@ impl History {
     /// Notes a task, and what each of its outputs must hold.
     pub(crate) fn submitted(&mut self, id: TaskId, record: TaskRecord) {
         self.counts.submitted += 1;
-        let args: Vec<u64> = record.needs.iter().map(|object| self.truth.get(object).copied().unwrap_or(0)).collect();
+        let args: Vec<u64> =
+            record.needs.iter().map(|object| self.truth.get(object).copied().unwrap_or(0)).collect();
         let outputs = match record.program.work {
             Work::Stream { items, .. } => u32::from(items),
             _ => record.returns,
@@ -127,7 +128,9 @@ impl History {
     /// A worker begins to run something.
     pub(crate) fn started(&mut self, worker: SessionId, id: TaskId, attempt: u32) {
         self.counts.started += 1;
-        let Some(task) = self.tasks.get_mut(&id) else { return self.problem(format!("{id} was started and nobody submitted it")) };
+        let Some(task) = self.tasks.get_mut(&id) else {
+            return self.problem(format!("{id} was started and nobody submitted it"));
+        };
         task.starts += 1;
         task.max_attempt = task.max_attempt.max(attempt);
         let (starts, caller, order) = (task.starts, task.caller, task.order);
@@ -137,14 +140,19 @@ impl History {
             if retries == 0 && starts > 1 {
                 self.problem(format!("{id} may not be retried and was started {starts} times"));
             } else if attempt > retries + 1 {
-                self.problem(format!("{id} may be retried {retries} times and attempt {attempt} was started"));
+                self.problem(format!(
+                    "{id} may be retried {retries} times and attempt {attempt} was started"
+                ));
             }
         }
         // A call that is tried again comes after those that were made meanwhile.
         if is_call && attempt == 1 {
             let last = self.last_call.insert((worker, caller), order);
             if last.is_some_and(|last| last >= order) {
-                self.problem(format!("call {id}, number {order} of its caller, was started after number {}", last.unwrap_or(0)));
+                self.problem(format!(
+                    "call {id}, number {order} of its caller, was started after number {}",
+                    last.unwrap_or(0)
+                ));
             }
         }
     }
@@ -166,7 +174,11 @@ impl History {
             Outcome::Value(value) => {
                 let truth = self.truth.get(&object).copied();
                 if truth.is_some() && value_word(value) != truth {
-                    self.problem(format!("session {} was told that {object} is {:x?}, not {truth:x?}", who.0, value_word(value)));
+                    self.problem(format!(
+                        "session {} was told that {object} is {:x?}, not {truth:x?}",
+                        who.0,
+                        value_word(value)
+                    ));
                 } else if self.must_fail(object) {
                     self.problem(format!("{object} has a value, and its task always fails"));
                 }
@@ -183,7 +195,10 @@ impl History {
             return self.problem(format!("{object} failed with the unknown code {}", failure.code));
         };
         if !self.excuses(object, code) {
-            self.problem(format!("session {} was told that {object} failed, and nothing excuses that: {failure}", who.0));
+            self.problem(format!(
+                "session {} was told that {object} failed, and nothing excuses that: {failure}",
+                who.0
+            ));
         }
     }
 
@@ -215,28 +230,38 @@ impl History {
         }
         let Some(task) = self.tasks.get(&id) else {
             // What says that a placement group is ready.
-            return code == Code::PlacementGroupRemoved && self.removed_groups.contains(&PlacementGroupId(id.0));
+            return code == Code::PlacementGroupRemoved
+                && self.removed_groups.contains(&PlacementGroupId(id.0));
         };
         // The task of a worker that died with it is cancelled by nobody, but what it had submitted is.
-        let any_trouble = t.worker_crashes || t.node_crashes || t.disk_faults || t.start_failures || t.small_store;
+        let any_trouble =
+            t.worker_crashes || t.node_crashes || t.disk_faults || t.start_failures || t.small_store;
         let actor = task.actor.and_then(|actor| self.actors.get(&actor));
         let own = match code {
             Code::TaskFailed => {
                 // What fails while a program waits for it makes the program raise.
-                let waited = || task.needs.iter().any(|need| Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone())));
+                let waited = || {
+                    task.needs.iter().any(|need| {
+                        Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone()))
+                    })
+                };
                 task.program.work == Work::Raise || any_trouble || self.was_cancelled(id) || waited()
             }
             // (A worker may go on for a while with a task that is over for its owner, whose pools and arguments are gone.)
             Code::Cancelled | Code::FunctionNotFound | Code::ObjectNotFound => self.was_cancelled(id),
             Code::WorkerDied => task.program.work == Work::Exit,
             Code::DeadlineExceeded => task.has_deadline,
-            Code::PlacementGroupRemoved | Code::PlacementGroupNotFound => task.group.is_some_and(|group| self.removed_groups.contains(&group)),
+            Code::PlacementGroupRemoved | Code::PlacementGroupNotFound => {
+                task.group.is_some_and(|group| self.removed_groups.contains(&group))
+            }
             Code::ActorNameTaken => actor.is_some_and(|actor| actor.may_die),
             Code::ActorDied | Code::ActorUnavailable | Code::ActorNotFound => {
                 let creation = task.actor.and_then(|actor| self.tasks.get(&actor.creation()));
                 let not_made = || {
                     let needs = creation.into_iter().flat_map(|creation| &creation.needs);
-                    needs.into_iter().any(|need| Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone())))
+                    needs.into_iter().any(|need| {
+                        Code::ALL.iter().any(|code| self.task_excuses(*need, *code, &mut seen.clone()))
+                    })
                 };
                 actor.is_some_and(|actor| actor.may_die) || (actor.is_some() && any_trouble) || not_made()
             }
@@ -244,14 +269,21 @@ impl History {
             _ => false,
         };
         own || task.needs.iter().any(|need| self.task_excuses(*need, code, seen))
-            || task.actor.filter(|actor| actor.creation() != id).is_some_and(|actor| self.task_excuses(ObjectId(actor.0), code, seen))
+            || task
+                .actor
+                .filter(|actor| actor.creation() != id)
+                .is_some_and(|actor| self.task_excuses(ObjectId(actor.0), code, seen))
     }
 
     /// Whether a task may be over for its owner while a worker still runs it: cancelled, too late, or a call on an actor that is being killed.
     pub(crate) fn may_be_over(&self, id: TaskId) -> bool {
         let Some(task) = self.tasks.get(&id) else { return false };
         let actor = task.actor.and_then(|actor| self.actors.get(&actor));
-        task.has_deadline || self.was_cancelled(id) || actor.is_some_and(|actor| actor.may_die)
+        let t = self.troubles;
+        let may_die = |actor: &ActorRecord| {
+            actor.may_die || t.worker_crashes || t.node_crashes || t.start_failures || t.disk_faults
+        };
+        task.has_deadline || t.node_crashes || self.was_cancelled(id) || actor.is_some_and(may_die)
     }
 
     /// Cancelled itself, or by way of the task that submitted it.

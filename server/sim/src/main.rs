@@ -29,8 +29,16 @@ struct Flags {
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Flags, String> {
-    let mut flags =
-        Flags { seeds: 1000, start: 1, nodes: 1, steps: 200, faults: ("all", Profile::All), json: false, trace: false, keep_going: false };
+    let mut flags = Flags {
+        seeds: 1000,
+        start: 1,
+        nodes: 1,
+        steps: 200,
+        faults: ("all", Profile::All),
+        json: false,
+        trace: false,
+        keep_going: false,
+    };
     while let Some(flag) = args.next() {
         let mut number = || -> Result<u64, String> {
             let value = args.next().ok_or_else(|| format!("{flag} needs a number"))?;
@@ -55,7 +63,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Flags, String> {
     Ok(flags)
 }
 
-#[expect(clippy::disallowed_methods, reason = "seeds a minute are for people; nothing in a run sees this clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "seeds a minute are for people; nothing in a run sees this clock"
+)]
 fn now() -> Instant {
     Instant::now()
 }
@@ -73,7 +84,8 @@ fn main() -> ExitCode {
     let mut totals = thornback_sim::Counts::default();
     for seed in flags.start..flags.start.saturating_add(flags.seeds) {
         let trace = if flags.trace { usize::MAX } else { 0 };
-        let options = Options { seed, nodes: flags.nodes, steps: flags.steps, profile: flags.faults.1, trace };
+        let options =
+            Options { seed, nodes: flags.nodes, steps: flags.steps, profile: flags.faults.1, trace };
         let report = run(&options);
         ran += 1;
         events += report.events;
@@ -120,7 +132,10 @@ fn main() -> ExitCode {
 }
 
 fn tell(flags: &Flags, seed: u64, report: &Report, last: &[String]) {
-    eprintln!("seed {seed} fails (--start {seed} --seeds 1 --nodes {} --steps {} --faults {}):", flags.nodes, flags.steps, flags.faults.0);
+    eprintln!(
+        "seed {seed} fails (--start {seed} --seeds 1 --nodes {} --steps {} --faults {}):",
+        flags.nodes, flags.steps, flags.faults.0
+    );
     // (Programs and definitions make for long lines, and the start of each says what it is.)
     last.iter().for_each(|line| eprintln!("  {}", line.chars().take(240).collect::<String>()));
     report.problems.iter().for_each(|problem| eprintln!("  * {problem}"));

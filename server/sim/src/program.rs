@@ -27,9 +27,15 @@ pub(crate) enum Work {
     /// Puts an object, large if so many bytes are given, and returns a value that refers to it.
     Put(u32),
     /// Submits so many others, waits for them and returns a mixture of what they gave.
-    Nested { children: u8, depth: u8 },
+    Nested {
+        children: u8,
+        depth: u8,
+    },
     /// Yields so many items, of this many bytes through the store if that is not 0.
-    Stream { items: u16, size: u32 },
+    Stream {
+        items: u16,
+        size: u32,
+    },
     /// An actor that asks to end.
     ActorExit,
 }
@@ -52,7 +58,8 @@ impl Program {
 
     pub(crate) fn decode(value: &Value) -> Option<Program> {
         let word = |i: usize| Some(u64::from_le_bytes(value.data.get(8 * i..8 * i + 8)?.try_into().ok()?));
-        let (seed, tag, a, b, micros) = (word(0)?, word(1)?, word(2)? as u32, word(3)? as u32, word(4)? as u32);
+        let (seed, tag, a, b, micros) =
+            (word(0)?, word(1)?, word(2)? as u32, word(3)? as u32, word(4)? as u32);
         let work = match tag {
             0 => Work::Return,
             1 => Work::Raise,
@@ -71,7 +78,9 @@ impl Program {
     pub(crate) fn output(&self, args: &[u64], i: u32) -> u64 {
         let own = args.iter().fold(mix(self.seed, u64::from(i)), |so_far, arg| mix(so_far, *arg));
         match self.work {
-            Work::Nested { children, .. } => (0..children).fold(own, |so_far, n| mix(so_far, self.child(n).output(&[], 0))),
+            Work::Nested { children, .. } => {
+                (0..children).fold(own, |so_far, n| mix(so_far, self.child(n).output(&[], 0)))
+            }
             _ => own,
         }
     }
@@ -107,6 +116,15 @@ impl Program {
     }
 }
 
+/// The word of an argument that only passes a ref on: what it refers to counts, not the value. (A small argument that was given by ref may come as
+/// a value that refers to others, too.)
+pub(crate) const PASSES_ON: u64 = 0x7061_7373_6573_6f6e;
+
+/// What an argument passes on, if that is all that it is for.
+pub(crate) fn passed_on(value: &Value) -> Option<ObjectId> {
+    value.refs.first().copied().filter(|_| value_word(value) == Some(PASSES_ON))
+}
+
 /// A value that holds a word and refers to objects.
 pub(crate) fn word_value(word: u64, refs: Vec<ObjectId>) -> Value {
     Value { refs, ..Value::raw(Bytes::copy_from_slice(&word.to_le_bytes())) }
@@ -123,7 +141,12 @@ mod tests {
 
     #[test]
     fn a_program_survives_its_encoding() {
-        for work in [Work::Return, Work::Big(7), Work::Nested { children: 3, depth: 2 }, Work::Stream { items: 9, size: 4 }] {
+        for work in [
+            Work::Return,
+            Work::Big(7),
+            Work::Nested { children: 3, depth: 2 },
+            Work::Stream { items: 9, size: 4 },
+        ] {
             let program = Program { seed: 5, work, micros: 77 };
             assert_eq!(Program::decode(&program.encode()), Some(program));
         }

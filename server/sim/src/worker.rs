@@ -9,7 +9,7 @@ use thornback_core::{Location, Op};
 use thornback_types::{ActorId, Code, Failure, ObjectId, SessionId, TaskId, Value, WorkerId};
 
 use crate::client::{Context, Ids, Wish};
-use crate::program::{Program, Work, value_word, word_value};
+use crate::program::{Program, Work, passed_on, value_word, word_value};
 use crate::rng::mix;
 
 /// One worker.
@@ -76,12 +76,12 @@ impl Job {
     fn borrowed(&self) -> Vec<ObjectId> {
         let refs = |arg: &RunArg| match arg {
             RunArg::Given(arg) => match &arg.value {
-                ArgValue::Value(value) => value.refs.clone(),
-                ArgValue::Ref(_) => Vec::new(),
+                ArgValue::Value(value) => passed_on(value),
+                ArgValue::Ref(_) => None,
             },
-            _ => Vec::new(),
+            _ => None,
         };
-        self.given.iter().flat_map(refs).collect()
+        self.given.iter().filter_map(refs).collect()
     }
 
     fn returns(&self) -> u32 {
@@ -119,8 +119,13 @@ impl Worker {
                     },
                     _ => None,
                 };
-                let (Some(program), Some(declaration)) = (program, self.declarations.get(&run.declaration).cloned()) else {
-                    return cx.history.problem(format!("run {} has no program, or a declaration {} that was never made", run.task, run.declaration));
+                let (Some(program), Some(declaration)) =
+                    (program, self.declarations.get(&run.declaration).cloned())
+                else {
+                    return cx.history.problem(format!(
+                        "run {} has no program, or a declaration {} that was never made",
+                        run.task, run.declaration
+                    ));
                 };
                 self.next_token += 1;
                 let job = Job {
@@ -150,7 +155,10 @@ impl Worker {
             Message::Interrupt { task, attempt, .. } => self.interrupted(cx, task, attempt),
             Message::Recall { tasks } => self.recalled(cx, &tasks),
             Message::Resume { task, attempt, consumed } => {
-                let Some(at) = self.jobs.iter().position(|job| job.task == task && job.attempt == attempt) else { return };
+                let Some(at) = self.jobs.iter().position(|job| job.task == task && job.attempt == attempt)
+                else {
+                    return;
+                };
                 self.jobs[at].consumed = self.jobs[at].consumed.max(consumed);
                 if self.jobs[at].phase == Phase::Streaming && self.jobs[at].creating.is_empty() {
                     cx.wake(1000, self.jobs[at].token);
@@ -201,7 +209,14 @@ impl Worker {
     fn start_next(&mut self, cx: &mut Context<'_>) {
         loop {
             let active = self.jobs.iter().filter(|job| job.phase != Phase::Queued).count();
-            let Some(at) = self.jobs.iter().position(|job| job.phase == Phase::Queued).filter(|_| active < self.concurrency) else { return };
+            let Some(at) = self
+                .jobs
+                .iter()
+                .position(|job| job.phase == Phase::Queued)
+                .filter(|_| active < self.concurrency)
+            else {
+                return;
+            };
             self.load(cx, at);
         }
     }
@@ -216,8 +231,8 @@ impl Worker {
         for arg in job.given.iter().skip(1) {
             let slot = match arg {
                 RunArg::Given(arg) => match &arg.value {
-                    ArgValue::Value(value) => match value.refs.first() {
-                        Some(object) => Slot::Borrowed(*object),
+                    ArgValue::Value(value) => match passed_on(value) {
+                        Some(object) => Slot::Borrowed(object),
                         None => Slot::Known(value_word(value).unwrap_or(0)),
                     },
                     ArgValue::Ref(object) => Slot::Borrowed(*object),
@@ -242,8 +257,16 @@ impl Worker {
         if let Some(broken) = broken {
             cx.history.problem(broken);
         }
-        let fetch: BTreeSet<ObjectId> = job.args.iter().filter_map(|slot| if let Slot::Fetched(object) = slot { Some(*object) } else { None }).collect();
-        let watch: BTreeSet<ObjectId> = job.args.iter().filter_map(|slot| if let Slot::Borrowed(object) = slot { Some(*object) } else { None }).collect();
+        let fetch: BTreeSet<ObjectId> = job
+            .args
+            .iter()
+            .filter_map(|slot| if let Slot::Fetched(object) = slot { Some(*object) } else { None })
+            .collect();
+        let watch: BTreeSet<ObjectId> = job
+            .args
+            .iter()
+            .filter_map(|slot| if let Slot::Borrowed(object) = slot { Some(*object) } else { None })
+            .collect();
         for object in fetch {
             job.fetching.insert(object);
             cx.op(Op::Fetch { object, quiet: false });
@@ -280,7 +303,8 @@ impl Worker {
 
     fn settle_in(&mut self, cx: &mut Context<'_>, at: usize, object: ObjectId, word: &Result<u64, Failure>) {
         let job = &mut self.jobs[at];
-        let is_arg = job.args.iter().any(|slot| matches!(slot, Slot::Fetched(o) | Slot::Borrowed(o) if *o == object));
+        let is_arg =
+            job.args.iter().any(|slot| matches!(slot, Slot::Fetched(o) | Slot::Borrowed(o) if *o == object));
         let is_child = job.children.iter().any(|(child, known)| *child == object && known.is_none());
         if !is_arg && !is_child {
             return;
@@ -288,7 +312,8 @@ impl Worker {
         let word = match word {
             Ok(word) => *word,
             Err(failure) => {
-                let failure = Failure::new(Code::TaskFailed, "What it waited for failed.").caused_by(failure.clone());
+                let failure =
+                    Failure::new(Code::TaskFailed, "What it waited for failed.").caused_by(failure.clone());
                 return self.answer(cx, at, Err(failure));
             }
         };
@@ -314,7 +339,8 @@ impl Worker {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
-        let waits = |job: &&Job| job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object));
+        let waits =
+            |job: &&Job| job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object));
         let over = self.jobs.iter().filter(waits).any(|job| cx.history.may_be_over(job.task));
         // What a task that is over refers to may be gone.
         if !over {
@@ -328,7 +354,8 @@ impl Worker {
             Outcome::Failure(failure) => self.settle(cx, object, Err((**failure).clone())),
             Outcome::Stored(_) => {
                 let waits = |job: &Job| {
-                    job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object)) || job.children.iter().any(|(o, k)| *o == object && k.is_none())
+                    job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object))
+                        || job.children.iter().any(|(o, k)| *o == object && k.is_none())
                 };
                 if let Some(job) = self.jobs.iter_mut().find(|job| waits(job)) {
                     job.fetching.insert(object);
@@ -353,11 +380,15 @@ impl Worker {
         match job.program.work {
             Work::Return => {
                 let borrowed = job.borrowed();
-                let outputs = (0..returns).map(|i| Output::Value(word_value(job.program.output(&words, i), borrowed.clone()))).collect();
+                let outputs = (0..returns)
+                    .map(|i| Output::Value(word_value(job.program.output(&words, i), borrowed.clone())))
+                    .collect();
                 self.answer(cx, at, Ok(outputs));
             }
             Work::Raise => self.answer(cx, at, Err(Failure::new(Code::TaskFailed, "It raises."))),
-            Work::Exit => cx.actions.push(crate::client::Action::Exit(ExitStatus::Code((job.program.seed % 2) as i32))),
+            Work::Exit => {
+                cx.actions.push(crate::client::Action::Exit(ExitStatus::Code((job.program.seed % 2) as i32)))
+            }
             Work::Big(size) => {
                 job.phase = Phase::Storing;
                 for i in 0..returns {
@@ -406,7 +437,9 @@ impl Worker {
                 if let Some(actor) = actor.filter(|_| job.setup.is_none()) {
                     cx.op(Op::ActorExit { actor, reason: None });
                 }
-                let outputs = (0..returns).map(|i| Output::Value(word_value(job.program.output(&words, i), Vec::new()))).collect();
+                let outputs = (0..returns)
+                    .map(|i| Output::Value(word_value(job.program.output(&words, i), Vec::new())))
+                    .collect();
                 self.answer(cx, at, Ok(outputs));
             }
         }
@@ -416,7 +449,9 @@ impl Worker {
         let job = &self.jobs[at];
         let words = job.words().unwrap_or_default();
         let refs = job.owned.clone();
-        let outputs = (0..job.returns()).map(|i| Output::Value(word_value(job.program.output(&words, i), refs.clone()))).collect();
+        let outputs = (0..job.returns())
+            .map(|i| Output::Value(word_value(job.program.output(&words, i), refs.clone())))
+            .collect();
         self.answer(cx, at, Ok(outputs));
     }
 
@@ -459,7 +494,9 @@ impl Worker {
                 self.seal(cx, at, object);
             }
             // An earlier attempt has stored this output.
-            Err(failure) if failure.is(Code::DuplicateId) && object.task() == self.jobs[at].task => self.stored(cx, at, object),
+            Err(failure) if failure.is(Code::DuplicateId) && object.task() == self.jobs[at].task => {
+                self.stored(cx, at, object)
+            }
             Err(failure) => {
                 if !cx.history.may_be_over(self.jobs[at].task) {
                     cx.history.failure(self.ids.session, object, &failure);
@@ -507,9 +544,14 @@ impl Worker {
     }
 
     fn interrupted(&mut self, cx: &mut Context<'_>, task: TaskId, attempt: u32) {
-        let Some(at) = self.jobs.iter().position(|job| job.task == task && job.attempt == attempt) else { return };
+        let Some(at) = self.jobs.iter().position(|job| job.task == task && job.attempt == attempt) else {
+            return;
+        };
         let ends_by_itself = self.jobs[at].phase == Phase::Working
-            && matches!(self.jobs[at].program.work, Work::Return | Work::Raise | Work::Put(0) | Work::Exit | Work::ActorExit);
+            && matches!(
+                self.jobs[at].program.work,
+                Work::Return | Work::Raise | Work::Put(0) | Work::Exit | Work::ActorExit
+            );
         if self.jobs[at].phase == Phase::Queued {
             self.answer(cx, at, Err(Failure::new(Code::Cancelled, "Cancelled before it started.")));
         } else if !ends_by_itself || cx.rng.chance(700) {
@@ -523,7 +565,8 @@ impl Worker {
     fn recalled(&mut self, cx: &mut Context<'_>, tasks: &[TaskId]) {
         let mut given_back = Vec::new();
         for task in tasks {
-            if let Some(at) = self.jobs.iter().position(|job| job.task == *task && job.phase == Phase::Queued) {
+            if let Some(at) = self.jobs.iter().position(|job| job.task == *task && job.phase == Phase::Queued)
+            {
                 self.jobs.remove(at);
                 given_back.push(*task);
             }
@@ -544,8 +587,16 @@ impl Worker {
             job.owned.retain(|owned| owned != object);
         }
         let ok = outcome.is_ok();
-        cx.op(Op::Done { task: job.task, attempt: job.attempt, outcome: outcome.map_err(Box::new), yielded: job.yielded });
-        let pinned: Vec<ObjectId> = job.pinned.iter().map(|(object, _)| *object)
+        cx.op(Op::Done {
+            task: job.task,
+            attempt: job.attempt,
+            outcome: outcome.map_err(Box::new),
+            yielded: job.yielded,
+        });
+        let pinned: Vec<ObjectId> = job
+            .pinned
+            .iter()
+            .map(|(object, _)| *object)
             .chain(job.given.iter().filter(|_| job.phase == Phase::Queued).filter_map(pinned_arg))
             .collect();
         if !pinned.is_empty() {

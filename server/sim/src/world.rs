@@ -88,14 +88,26 @@ pub(crate) enum Event {
     SessionClosed(usize, u64, SessionId),
     ToClient(SessionId, Incoming),
     Wake(SessionId, u64),
-    Packet { from: usize, to: usize, packet: Packet },
+    Packet {
+        from: usize,
+        to: usize,
+        packet: Packet,
+    },
     /// A worker process says hello.
     Hello(usize, u64, WorkerId, Box<thornback_core::effect::Pool>),
     /// A process ends, whatever it does.
     Kill(usize, u64, WorkerId, ExitStatus),
     Spill(usize, u64, ObjectId, Location, Option<thornback_core::input::StoreError>),
     Restore(usize, u64, ObjectId, Location, Option<thornback_core::input::StoreError>),
-    Copy { host: usize, life: u64, object: ObjectId, from: usize, from_life: u64, remote: Location, location: Location },
+    Copy {
+        host: usize,
+        life: u64,
+        object: ObjectId,
+        from: usize,
+        from_life: u64,
+        remote: Location,
+        location: Location,
+    },
     SendBytes(usize, u64, SessionId, ObjectId, Location),
     Crash(usize),
     Restart(usize),
@@ -224,13 +236,30 @@ impl World {
             }
             for host in self.hosts.iter().filter(|host| host.core.is_some()) {
                 let Some(status) = host.core.as_ref().map(Core::status) else { continue };
-                if (status.objects, status.tasks_queued, status.tasks_running, status.store_used_bytes, status.spilled_bytes) != (0, 0, 0, 0, 0) {
+                if (
+                    status.objects,
+                    status.tasks_queued,
+                    status.tasks_running,
+                    status.store_used_bytes,
+                    status.spilled_bytes,
+                ) != (0, 0, 0, 0, 0)
+                {
                     left.push(format!(
                         "on {} are left, though all was let go: {} objects, {} and {} tasks, {} bytes in memory and {} on disk",
                         host.id, status.objects, status.tasks_queued, status.tasks_running, status.store_used_bytes, status.spilled_bytes
                     ));
-                    left.extend(host.core.iter().flat_map(|core| core.list(thornback_core::Listing::Objects, 5)).map(|item| format!("{item:?}")));
-                    left.extend(host.core.iter().flat_map(|core| core.list(thornback_core::Listing::Tasks, 5)).map(|item| format!("{item:?}")));
+                    left.extend(
+                        host.core
+                            .iter()
+                            .flat_map(|core| core.list(thornback_core::Listing::Objects, 5))
+                            .map(|item| format!("{item:?}")),
+                    );
+                    left.extend(
+                        host.core
+                            .iter()
+                            .flat_map(|core| core.list(thornback_core::Listing::Tasks, 5))
+                            .map(|item| format!("{item:?}")),
+                    );
                 }
             }
             for session in self.drivers() {
@@ -239,8 +268,12 @@ impl World {
         }
         for host in &self.hosts {
             left.extend(host.memory.leftovers().into_iter().map(|what| format!("on {}: {what}", host.id)));
-            left.extend(host.core.iter().flat_map(Core::leftovers).map(|what| format!("on {}: {what}", host.id)));
-            left.extend(host.processes.keys().map(|worker| format!("on {}: worker {} still runs", host.id, worker.0)));
+            left.extend(
+                host.core.iter().flat_map(Core::leftovers).map(|what| format!("on {}: {what}", host.id)),
+            );
+            left.extend(
+                host.processes.keys().map(|worker| format!("on {}: worker {} still runs", host.id, worker.0)),
+            );
         }
         if !left.is_empty() {
             self.say_states();
@@ -270,7 +303,11 @@ impl World {
     }
 
     fn drivers(&self) -> Vec<SessionId> {
-        self.clients.iter().filter(|(_, client)| matches!(client.kind, Kind::Driver(_))).map(|(id, _)| *id).collect()
+        self.clients
+            .iter()
+            .filter(|(_, client)| matches!(client.kind, Kind::Driver(_)))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     fn each_driver(&mut self, mut with: impl FnMut(&mut Driver, &mut Context<'_>)) {
@@ -382,7 +419,9 @@ impl World {
                 }
             }
             Event::ToCore(host, life, input) if self.is_up(host, life) => self.tell_core(host, input),
-            Event::Op(host, life, session, op) if self.is_up(host, life) && self.hosts[host].sessions.contains(&session) => {
+            Event::Op(host, life, session, op)
+                if self.is_up(host, life) && self.hosts[host].sessions.contains(&session) =>
+            {
                 self.tell_core(host, Input::Op { session, op });
             }
             Event::SessionClosed(host, life, session)
@@ -390,7 +429,9 @@ impl World {
             {
                 self.tell_core(host, Input::SessionClosed { session });
             }
-            Event::ToClient(session, incoming) => self.with_client(session, |client, cx| client.take(cx, incoming)),
+            Event::ToClient(session, incoming) => {
+                self.with_client(session, |client, cx| client.take(cx, incoming))
+            }
             Event::Wake(session, token) => self.with_client(session, |client, cx| match &mut client.kind {
                 Kind::Driver(driver) => driver.on_wake(cx, token),
                 Kind::Worker(worker) => worker.on_wake(cx, token),
@@ -399,13 +440,23 @@ impl World {
                 let from = self.hosts[from].id;
                 self.tell_core(to, Input::Packet { from, packet });
             }
-            Event::Hello(host, life, worker, pool) if self.is_up(host, life) && self.hosts[host].processes.contains_key(&worker) => {
+            Event::Hello(host, life, worker, pool)
+                if self.is_up(host, life) && self.hosts[host].processes.contains_key(&worker) =>
+            {
                 self.hello(host, worker, &pool);
             }
-            Event::Kill(host, life, worker, status) if self.is_up(host, life) => self.end_process(host, worker, status),
-            Event::Spill(host, life, object, location, error) if self.is_up(host, life) => self.spill(host, object, location, error),
-            Event::Restore(host, life, object, location, error) if self.is_up(host, life) => self.restore(host, object, location, error),
-            Event::Copy { host, life, object, from, from_life, remote, location } if self.is_up(host, life) => {
+            Event::Kill(host, life, worker, status) if self.is_up(host, life) => {
+                self.end_process(host, worker, status)
+            }
+            Event::Spill(host, life, object, location, error) if self.is_up(host, life) => {
+                self.spill(host, object, location, error)
+            }
+            Event::Restore(host, life, object, location, error) if self.is_up(host, life) => {
+                self.restore(host, object, location, error)
+            }
+            Event::Copy { host, life, object, from, from_life, remote, location }
+                if self.is_up(host, life) =>
+            {
                 self.copy(host, object, from, from_life, remote, location);
             }
             Event::SendBytes(host, life, session, object, location) if self.is_up(host, life) => {
@@ -510,7 +561,12 @@ impl World {
         self.at(at, Event::ToClient(session, incoming));
     }
 
-    pub(crate) fn open(&mut self, host: usize, peer: Peer, kind: impl FnOnce(SessionId) -> Kind) -> SessionId {
+    pub(crate) fn open(
+        &mut self,
+        host: usize,
+        peer: Peer,
+        kind: impl FnOnce(SessionId) -> Kind,
+    ) -> SessionId {
         self.next_session += 1;
         let session = SessionId(self.next_session);
         let client = Client { host, kind: kind(session), out_at: self.now, in_at: self.now };
@@ -534,7 +590,8 @@ impl World {
         };
         let steps = self.steps / 3 + self.rng.below(self.steps + 1);
         let crowd = self.crowd.clone();
-        let session = self.open(host, peer, |session| Kind::Driver(Box::new(Driver::new(session, steps, crowd))));
+        let session =
+            self.open(host, peer, |session| Kind::Driver(Box::new(Driver::new(session, steps, crowd))));
         self.with_client(session, |client, cx| {
             if let Kind::Driver(driver) = &mut client.kind {
                 driver.start(cx);
@@ -549,7 +606,8 @@ impl World {
         self.history.caller_gone(session);
         self.at(at, Event::SessionClosed(host, self.hosts[host].life, session));
         if !self.healed {
-            let (host, after) = (self.rng.below(self.hosts.len() as u64) as usize, self.rng.below(100_000_000));
+            let (host, after) =
+                (self.rng.below(self.hosts.len() as u64) as usize, self.rng.below(100_000_000));
             self.after(after, Event::NewDriver(host));
         }
     }
@@ -561,7 +619,8 @@ impl World {
         }
         self.history.troubles.node_crashes = true;
         self.history.troubles.worker_crashes = true;
-        let gone: Vec<SessionId> = self.clients.iter().filter(|(_, client)| client.host == host).map(|(id, _)| *id).collect();
+        let gone: Vec<SessionId> =
+            self.clients.iter().filter(|(_, client)| client.host == host).map(|(id, _)| *id).collect();
         for session in gone {
             self.clients.remove(&session);
             self.history.caller_gone(session);
@@ -594,7 +653,9 @@ impl Client {
             (Kind::Driver(driver), Incoming::Refused(failure)) => driver.on_refusal(cx, &failure),
             (Kind::Worker(worker), Incoming::Message(message)) => worker.on_message(cx, message),
             (Kind::Worker(worker), Incoming::Chunk(object, word)) => worker.on_chunk(cx, object, word),
-            (Kind::Worker(_), Incoming::Refused(failure)) => cx.history.problem(format!("an operation of a worker was refused: {failure}")),
+            (Kind::Worker(_), Incoming::Refused(failure)) => {
+                cx.history.problem(format!("an operation of a worker was refused: {failure}"))
+            }
         }
     }
 }

@@ -10,15 +10,31 @@ use crate::signature::{Callable, Gives};
 pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenStream> {
     options.check_for_actor()?;
     if let Some((_, path, _)) = &block.trait_ {
-        return Err(Error::new_spanned(path, "write #[thornback::actor] on an `impl` block of the type itself"));
+        return Err(Error::new_spanned(
+            path,
+            "write #[thornback::actor] on an `impl` block of the type itself",
+        ));
     }
     if let Some(param) = block.generics.params.first() {
-        return Err(Error::new_spanned(param, "a generic type cannot be an actor: its caller could not say which one it means"));
+        return Err(Error::new_spanned(
+            param,
+            "a generic type cannot be an actor: its caller could not say which one it means",
+        ));
     }
     let ty = type_name(&block.self_ty)?;
-    let functions: Vec<&ImplItemFn> = block.items.iter().filter_map(|item| if let ImplItem::Fn(function) = item { Some(function) } else { None }).collect();
-    let new = functions.iter().find(|function| function.sig.ident == "new" && function.sig.receiver().is_none());
-    let new = new.ok_or_else(|| Error::new_spanned(&block.self_ty, format!("an actor needs a constructor: `fn new(…) -> Self` in this `impl` of {ty}")))?;
+    let functions: Vec<&ImplItemFn> = block
+        .items
+        .iter()
+        .filter_map(|item| if let ImplItem::Fn(function) = item { Some(function) } else { None })
+        .collect();
+    let new =
+        functions.iter().find(|function| function.sig.ident == "new" && function.sig.receiver().is_none());
+    let new = new.ok_or_else(|| {
+        Error::new_spanned(
+            &block.self_ty,
+            format!("an actor needs a constructor: `fn new(…) -> Self` in this `impl` of {ty}"),
+        )
+    })?;
     let methods: Vec<Method<'_>> = functions
         .iter()
         .filter(|function| function.sig.receiver().is_some())
@@ -42,7 +58,9 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
     let create = constructor.definition(&ty);
     let count = constructor.callable.count();
     let definitions = methods.iter().map(|method| method.definition(&ty));
-    let doc = format!("A handle to a [`{ty}`] that lives in a worker; cheap to clone, and can be passed to tasks and actors inside any value.");
+    let doc = format!(
+        "A handle to a [`{ty}`] that lives in a worker; cheap to clone, and can be passed to tasks and actors inside any value."
+    );
 
     Ok(quote! {
         #block
@@ -70,9 +88,16 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
     })
 }
 
-fn handle_items(ty: &Ident, handle: &Ident, vis: &Visibility, constructor: &Constructor<'_>, methods: &[Method<'_>]) -> TokenStream {
+fn handle_items(
+    ty: &Ident,
+    handle: &Ident,
+    vis: &Visibility,
+    constructor: &Constructor<'_>,
+    methods: &[Method<'_>],
+) -> TokenStream {
     let callable = &constructor.callable;
-    let (client, params, names, tuple) = (callable.client_name(), callable.remote_params(), callable.names(), callable.tuple());
+    let (client, params, names, tuple) =
+        (callable.client_name(), callable.remote_params(), callable.names(), callable.tuple());
     let callers = methods.iter().map(Method::caller);
     let create_doc = format!("Creates a [`{ty}`] in a worker; see [`Class::create`](::thornback::Class).");
     let options_doc = format!("[`{ty}`] as a [`Class`](::thornback::Class), to set options on.");
@@ -147,7 +172,10 @@ impl<'a> Constructor<'a> {
         let callable = Callable::read(&function.sig, None)?;
         match callable.gives {
             Gives::Value { .. } => Ok(Constructor { callable }),
-            _ => Err(Error::new_spanned(&function.sig.output, "a constructor returns `Self`, or a `Result` of it")),
+            _ => Err(Error::new_spanned(
+                &function.sig.output,
+                "a constructor returns `Self`, or a `Result` of it",
+            )),
         }
     }
 
@@ -175,8 +203,15 @@ impl<'a> Method<'a> {
     fn read(function: &'a ImplItemFn) -> syn::Result<Method<'a>> {
         let callable = Callable::read(&function.sig, None)?;
         let exclusive = match callable.receiver {
-            Some(receiver) if receiver.reference.is_some() && receiver.colon_token.is_none() => receiver.mutability.is_some(),
-            other => return Err(Error::new_spanned(other, "a method of an actor takes `&self` or `&mut self`; put others into another `impl` block")),
+            Some(receiver) if receiver.reference.is_some() && receiver.colon_token.is_none() => {
+                receiver.mutability.is_some()
+            }
+            other => {
+                return Err(Error::new_spanned(
+                    other,
+                    "a method of an actor takes `&self` or `&mut self`; put others into another `impl` block",
+                ));
+            }
         };
         Ok(Method { function, callable, exclusive })
     }
@@ -185,7 +220,9 @@ impl<'a> Method<'a> {
     fn caller(&self) -> TokenStream {
         let callable = &self.callable;
         let ImplItemFn { vis, attrs, .. } = self.function;
-        let docs = attrs.iter().filter(|attr| attr.path().is_ident("doc") || attr.path().is_ident("cfg") || attr.path().is_ident("deprecated"));
+        let docs = attrs.iter().filter(|attr| {
+            attr.path().is_ident("doc") || attr.path().is_ident("cfg") || attr.path().is_ident("deprecated")
+        });
         let (name, params, names) = (callable.name, callable.remote_params(), callable.names());
         let (tuple, gives) = (callable.tuple(), callable.gives.remote());
         let text = name.to_string();
@@ -234,7 +271,10 @@ fn type_name(ty: &Type) -> syn::Result<Ident> {
     match ty {
         Type::Path(path) if path.qself.is_none() => match path.path.segments.last() {
             Some(last) if path.path.segments.len() == 1 && last.arguments.is_none() => Ok(last.ident.clone()),
-            _ => Err(Error::new_spanned(ty, "write #[thornback::actor] in the module of the type, and on a type without parameters")),
+            _ => Err(Error::new_spanned(
+                ty,
+                "write #[thornback::actor] in the module of the type, and on a type without parameters",
+            )),
         },
         _ => Err(Error::new_spanned(ty, "an actor is a struct or an enum")),
     }

@@ -15,7 +15,8 @@ pub(crate) struct Options {
 }
 
 const RESOURCES: &[&str] = &["label", "pool", "num_cpus", "num_gpus", "memory", "resources"];
-const OF_TASKS: &[&str] = &["max_retries", "retry_exceptions", "retry_types", "deadline_ms", "stream_window", "num_returns"];
+const OF_TASKS: &[&str] =
+    &["max_retries", "retry_exceptions", "retry_types", "deadline_ms", "stream_window", "num_returns"];
 const OF_ACTORS: &[&str] = &["max_restarts", "max_task_retries", "max_concurrency", "max_pending_calls"];
 
 impl Options {
@@ -51,9 +52,13 @@ impl Parse for Options {
             let known = ["name"].iter().chain(RESOURCES).chain(OF_TASKS).chain(OF_ACTORS);
             if !known.clone().any(|name| key == name) {
                 let list: Vec<_> = known.map(|name| format!("`{name}`")).collect();
-                return Err(Error::new(key.span(), format!("there is no option `{key}`; there are {}", list.join(", "))));
+                return Err(Error::new(
+                    key.span(),
+                    format!("there is no option `{key}`; there are {}", list.join(", ")),
+                ));
             }
-            if options.set.iter().any(|(other, _)| *other == key) || (key == "name" && options.name.is_some()) {
+            if options.set.iter().any(|(other, _)| *other == key) || (key == "name" && options.name.is_some())
+            {
                 return Err(Error::new(key.span(), format!("`{key}` is given twice")));
             }
             options.parse_one(key, input)?;
@@ -70,11 +75,12 @@ impl Options {
         if key == "resources" {
             let content;
             parenthesized!(content in input);
-            let amounts = Punctuated::<(LitStr, Expr), Token![,]>::parse_terminated_with(&content, |input| {
-                let name = input.parse()?;
-                input.parse::<Token![=]>()?;
-                Ok((name, input.parse()?))
-            })?;
+            let amounts =
+                Punctuated::<(LitStr, Expr), Token![,]>::parse_terminated_with(&content, |input| {
+                    let name = input.parse()?;
+                    input.parse::<Token![=]>()?;
+                    Ok((name, input.parse()?))
+                })?;
             let calls = amounts.into_iter().map(|(name, amount)| {
                 let amount = float(amount);
                 quote! { .resource(#name, #amount) }

@@ -3,7 +3,10 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
-use syn::{Error, FnArg, GenericArgument, Ident, Pat, PathArguments, Receiver, ReturnType, Signature, Type, TypeParamBound};
+use syn::{
+    Error, FnArg, GenericArgument, Ident, Pat, PathArguments, Receiver, ReturnType, Signature, Type,
+    TypeParamBound,
+};
 
 /// A signature that can be called remotely.
 pub(crate) struct Callable<'a> {
@@ -23,25 +26,43 @@ pub(crate) struct Param<'a> {
 
 /// What comes of a call.
 pub(crate) enum Gives<'a> {
-    Value { ty: Type, fallible: bool },
-    Stream { item: &'a Type, fallible: bool },
+    Value {
+        ty: Type,
+        fallible: bool,
+    },
+    Stream {
+        item: &'a Type,
+        fallible: bool,
+    },
     /// A tuple, one object for each element; or nothing.
-    Many { elements: Vec<&'a Type>, fallible: bool },
+    Many {
+        elements: Vec<&'a Type>,
+        fallible: bool,
+    },
 }
 
 impl<'a> Callable<'a> {
-    pub(crate) fn read(signature: &'a Signature, num_returns: Option<(usize, Span)>) -> syn::Result<Callable<'a>> {
+    pub(crate) fn read(
+        signature: &'a Signature,
+        num_returns: Option<(usize, Span)>,
+    ) -> syn::Result<Callable<'a>> {
         if let Some(token) = &signature.constness {
             return Err(Error::new(token.span(), "a const function cannot be called remotely"));
         }
         if let Some(token) = &signature.unsafety {
-            return Err(Error::new(token.span(), "an unsafe function cannot be called remotely: nobody could keep its promises"));
+            return Err(Error::new(
+                token.span(),
+                "an unsafe function cannot be called remotely: nobody could keep its promises",
+            ));
         }
         if let Some(abi) = &signature.abi {
             return Err(Error::new(abi.span(), "a function of another ABI cannot be called remotely"));
         }
         if let Some(param) = signature.generics.params.first() {
-            return Err(Error::new(param.span(), "a generic function cannot be called remotely: its caller could not say which one it means"));
+            return Err(Error::new(
+                param.span(),
+                "a generic function cannot be called remotely: its caller could not say which one it means",
+            ));
         }
         let mut inputs = signature.inputs.iter().peekable();
         let receiver = match inputs.peek() {
@@ -58,12 +79,23 @@ impl<'a> Callable<'a> {
         if context.is_some() {
             inputs.next();
         }
-        let params = inputs.enumerate().map(|(i, input)| Param::read(i, input)).collect::<syn::Result<Vec<_>>>()?;
+        let params =
+            inputs.enumerate().map(|(i, input)| Param::read(i, input)).collect::<syn::Result<Vec<_>>>()?;
         if params.len() > 10 {
-            return Err(Error::new(signature.inputs.span(), "at most 10 arguments can be passed remotely; put them into a struct"));
+            return Err(Error::new(
+                signature.inputs.span(),
+                "at most 10 arguments can be passed remotely; put them into a struct",
+            ));
         }
         let gives = Gives::read(&signature.output, num_returns)?;
-        Ok(Callable { name: &signature.ident, receiver, context, params, gives, is_async: signature.asyncness.is_some() })
+        Ok(Callable {
+            name: &signature.ident,
+            receiver,
+            context,
+            params,
+            gives,
+            is_async: signature.asyncness.is_some(),
+        })
     }
 
     /// The types of the parameters as a tuple.
@@ -74,7 +106,8 @@ impl<'a> Callable<'a> {
 
     /// The parameters of the remote caller, behind its first.
     pub(crate) fn remote_params(&self) -> TokenStream {
-        let params = self.params.iter().map(|Param { name, ty }| quote! { #name: impl ::thornback::Arg<#ty> });
+        let params =
+            self.params.iter().map(|Param { name, ty }| quote! { #name: impl ::thornback::Arg<#ty> });
         quote! { #(#params),* }
     }
 
@@ -110,8 +143,13 @@ impl<'a> Callable<'a> {
     /// Calls `function` with the arguments, and gives what came as it is, or leaves with its error.
     pub(crate) fn make(&self, function: &TokenStream) -> TokenStream {
         let call = self.call(function);
-        let fallible = matches!(&self.gives, Gives::Value { fallible: true, .. } | Gives::Many { fallible: true, .. });
-        let unwrap = if fallible { quote! { .map_err(::thornback::__private::user_error)? } } else { TokenStream::new() };
+        let fallible =
+            matches!(&self.gives, Gives::Value { fallible: true, .. } | Gives::Many { fallible: true, .. });
+        let unwrap = if fallible {
+            quote! { .map_err(::thornback::__private::user_error)? }
+        } else {
+            TokenStream::new()
+        };
         quote! { #call #unwrap }
     }
 
@@ -122,7 +160,11 @@ impl<'a> Callable<'a> {
             Gives::Value { .. } => quote! { ::thornback::__private::one(#made) },
             Gives::Many { .. } => quote! { ::thornback::__private::many(#made) },
             Gives::Stream { fallible, .. } => {
-                let items = if *fallible { quote! { try_items } } else { quote! { items } };
+                let items = if *fallible {
+                    quote! { try_items }
+                } else {
+                    quote! { items }
+                };
                 quote! {
                     let sink = call.sink();
                     let stream = #made;
@@ -139,7 +181,11 @@ impl<'a> Callable<'a> {
             Some(false) => quote! { context.clone(), },
             None => TokenStream::new(),
         };
-        let dot_await = if self.is_async { quote! { .await } } else { TokenStream::new() };
+        let dot_await = if self.is_async {
+            quote! { .await }
+        } else {
+            TokenStream::new()
+        };
         quote! { #function(#context #(#names),*)#dot_await }
     }
 }
@@ -151,9 +197,14 @@ impl<'a> Param<'a> {
         };
         match &*typed.ty {
             Type::Reference(reference) => {
-                return Err(Error::new(reference.span(), "an argument comes from another process, so it must be owned: take a `String` for a `&str`, a `Vec<T>` for a `&[T]`"));
+                return Err(Error::new(
+                    reference.span(),
+                    "an argument comes from another process, so it must be owned: take a `String` for a `&str`, a `Vec<T>` for a `&[T]`",
+                ));
             }
-            Type::ImplTrait(ty) => return Err(Error::new(ty.span(), "an argument needs a type that can be named")),
+            Type::ImplTrait(ty) => {
+                return Err(Error::new(ty.span(), "an argument needs a type that can be named"));
+            }
             _ => {}
         }
         let name = match &*typed.pat {
@@ -177,11 +228,16 @@ impl<'a> Gives<'a> {
             None => Ok(Gives::Value { ty: syn::parse_quote! { () }, fallible: false }),
             Some(Type::ImplTrait(implements)) => {
                 let item = implements.bounds.iter().find_map(stream_item).ok_or_else(|| {
-                    Error::new(implements.span(), "a remote function returns a type that can be named, or `impl Stream<Item = …>`")
+                    Error::new(
+                        implements.span(),
+                        "a remote function returns a type that can be named, or `impl Stream<Item = …>`",
+                    )
                 })?;
                 Ok(Gives::Stream { item, fallible: is_result(item) })
             }
-            Some(Type::Reference(reference)) => Err(Error::new(reference.span(), "what goes to another process must be owned")),
+            Some(Type::Reference(reference)) => {
+                Err(Error::new(reference.span(), "what goes to another process must be owned"))
+            }
             Some(ty) => Ok(Gives::Value { ty: ty.clone(), fallible: is_result(ty) }),
         }
     }
@@ -192,13 +248,24 @@ impl<'a> Gives<'a> {
         let elements = match inner {
             Some(Type::Tuple(tuple)) => tuple.elems.iter().collect(),
             None if !fallible => Vec::new(),
-            _ => return Err(Error::new(span, "with `num_returns` the function must return a tuple, or a `Result` of one")),
+            _ => {
+                return Err(Error::new(
+                    span,
+                    "with `num_returns` the function must return a tuple, or a `Result` of one",
+                ));
+            }
         };
         if elements.len() != count {
-            return Err(Error::new(span, format!("`num_returns` is {count}, and the function returns a tuple of {}", elements.len())));
+            return Err(Error::new(
+                span,
+                format!("`num_returns` is {count}, and the function returns a tuple of {}", elements.len()),
+            ));
         }
         if count == 1 || count > 8 {
-            return Err(Error::new(span, "`num_returns` is 0, or from 2 to 8; one is what a function gives without it"));
+            return Err(Error::new(
+                span,
+                "`num_returns` is 0, or from 2 to 8; one is what a function gives without it",
+            ));
         }
         Ok(Gives::Many { elements, fallible })
     }
@@ -206,7 +273,11 @@ impl<'a> Gives<'a> {
     /// The type that the remote caller gives.
     pub(crate) fn remote(&self) -> TokenStream {
         let plain = |ty: &dyn quote::ToTokens, fallible: bool| {
-            if fallible { quote! { <#ty as ::thornback::__private::Fallible>::Ok } } else { quote! { #ty } }
+            if fallible {
+                quote! { <#ty as ::thornback::__private::Fallible>::Ok }
+            } else {
+                quote! { #ty }
+            }
         };
         match self {
             Gives::Value { ty, fallible } => {
@@ -225,8 +296,18 @@ impl<'a> Gives<'a> {
 /// Whether a type is a context, and whether it is taken by reference.
 fn is_context(ty: &Type) -> Option<bool> {
     match ty {
-        Type::Reference(reference) if reference.mutability.is_none() => is_context(&reference.elem).map(|_| true),
-        Type::Path(path) if path.path.segments.last().is_some_and(|last| last.ident == "Context" && last.arguments.is_none()) => Some(false),
+        Type::Reference(reference) if reference.mutability.is_none() => {
+            is_context(&reference.elem).map(|_| true)
+        }
+        Type::Path(path)
+            if path
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| last.ident == "Context" && last.arguments.is_none()) =>
+        {
+            Some(false)
+        }
         _ => None,
     }
 }

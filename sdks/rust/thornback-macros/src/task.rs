@@ -11,7 +11,10 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> syn::Result<TokenS
     options.check_for_task()?;
     let callable = Callable::read(&function.sig, options.num_returns)?;
     if let Some(receiver) = callable.receiver {
-        return Err(Error::new_spanned(receiver, "a method belongs to an actor; write #[thornback::actor] on its `impl` block"));
+        return Err(Error::new_spanned(
+            receiver,
+            "a method belongs to an actor; write #[thornback::actor] on its `impl` block",
+        ));
     }
 
     let ItemFn { vis, .. } = function;
@@ -26,12 +29,14 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> syn::Result<TokenS
         }
     };
     let (tuple, gives) = (callable.tuple(), callable.gives.remote());
-    let (client, params, names, count) = (callable.client_name(), callable.remote_params(), callable.names(), callable.count());
+    let (client, params, names, count) =
+        (callable.client_name(), callable.remote_params(), callable.names(), callable.count());
     let calls = options.calls();
     let decode = callable.decode();
     let run = callable.run(&quote! { #name });
     let doc = format!("Remote calls of [`{name}()`](fn@{name}).");
-    let submit_doc = format!("Submits a call of [`{name}()`](fn@{name}); see [`Task::submit`](::thornback::Task).");
+    let submit_doc =
+        format!("Submits a call of [`{name}()`](fn@{name}); see [`Task::submit`](::thornback::Task).");
     let options_doc = format!("[`{name}()`](fn@{name}) as a [`Task`](::thornback::Task), to set options on.");
 
     Ok(quote! {

@@ -7,7 +7,12 @@ use thornback::{Client, Context, Pool, Result, Stream, Worker, get_all};
 /// How often the series of `n` halves or triples until it reaches 1.
 #[thornback::task]
 async fn collatz(n: u64) -> u64 {
-    std::iter::successors(Some(n), |n| if n % 2 == 0 { Some(n / 2) } else { n.checked_mul(3)?.checked_add(1) }).take_while(|n| *n != 1).count() as u64
+    std::iter::successors(
+        Some(n),
+        |n| if n % 2 == 0 { Some(n / 2) } else { n.checked_mul(3)?.checked_add(1) },
+    )
+    .take_while(|n| *n != 1)
+    .count() as u64
 }
 
 #[thornback::task]
@@ -65,7 +70,12 @@ async fn main() -> Result<()> {
     }
     let client = Client::local().await?;
     let pool = Pool::this_program("tasks");
-    let pool = pool.serves::<collatz>().serves::<longest>().serves::<fib>().serves::<squares>().serves_actor::<Board>();
+    let pool = pool
+        .serves::<collatz>()
+        .serves::<longest>()
+        .serves::<fib>()
+        .serves::<squares>()
+        .serves_actor::<Board>();
     client.declare_pool(pool).await?;
 
     let refs: Vec<_> = (1..=1000).map(|n| collatz::submit(&client, n)).collect();

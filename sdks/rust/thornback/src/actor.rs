@@ -142,11 +142,20 @@ impl<A, H: From<ActorHandle> + 'static> Class<A, H> {
     pub fn create_args(&self, args: Args<'_>) -> H {
         let client = args.client;
         let id = client.link.next_actor();
-        let ready = self.call.number(&client.link, Kind::Class, 1).and_then(|declaration| Ok((declaration, args.finish()?)));
+        let ready = self
+            .call
+            .number(&client.link, Kind::Class, 1)
+            .and_then(|declaration| Ok((declaration, args.finish()?)));
         let handle = match ready {
             Ok((declaration, (args, keep))) => {
                 let options = Some(self.wire_options(""));
-                let create = v1::CreateActor { actor: id.write(), declaration, args, options, parent: client.parent() };
+                let create = v1::CreateActor {
+                    actor: id.write(),
+                    declaration,
+                    args,
+                    options,
+                    parent: client.parent(),
+                };
                 client.link.op(v1::client_op::Op::CreateActor(Box::new(create)));
                 drop(keep);
                 ActorHandle::counted(client, id, &self.call.name, Bytes::new())
@@ -162,13 +171,19 @@ impl<A, H: From<ActorHandle> + 'static> Class<A, H> {
         let id = client.link.next_actor();
         let options = self.wire_options(name);
         let class_name = self.call.name.clone();
-        let ready = self.call.number(&client.link, Kind::Class, 1).and_then(|declaration| Ok((declaration, args.finish()?)));
+        let ready = self
+            .call
+            .number(&client.link, Kind::Class, 1)
+            .and_then(|declaration| Ok((declaration, args.finish()?)));
         Box::pin(async move {
             if options.name.is_empty() {
-                return Err(Error::invalid("the name of an actor must not be empty; use `create` for one without a name"));
+                return Err(Error::invalid(
+                    "the name of an actor must not be empty; use `create` for one without a name",
+                ));
             }
             let (declaration, (args, keep)) = ready?;
-            let create = v1::CreateNamedActor { actor: id.write(), declaration, args, options: Some(options) };
+            let create =
+                v1::CreateNamedActor { actor: id.write(), declaration, args, options: Some(options) };
             let reply = client.link.request(v1::request::Request::CreateActor(Box::new(create))).await?;
             drop(keep);
             let v1::reply::Reply::Actor(info) = reply else { return Err(unexpected_reply()) };
@@ -253,14 +268,23 @@ impl<A, R: Returns> Method<A, R> {
     pub fn call_args(&self, actor: &ActorHandle, args: Args<'_>) -> R {
         let client = args.client;
         let task = client.link.next_task();
-        let ready = actor.check().and_then(|()| self.call.number(&client.link, Kind::Method, R::COUNT)).and_then(|declaration| Ok((declaration, args.finish()?)));
+        let ready = actor
+            .check()
+            .and_then(|()| self.call.number(&client.link, Kind::Method, R::COUNT))
+            .and_then(|declaration| Ok((declaration, args.finish()?)));
         match ready {
             Ok((declaration, (args, keep))) => {
                 let parent = client.parent();
                 let results = R::expect(client, task);
                 client.link.push_with(|outbox| {
                     results.register(outbox);
-                    outbox.push(Item::Op(v1::client_op::Op::Call(v1::Call { task: task.write(), actor: actor.id().write(), declaration, args, parent })));
+                    outbox.push(Item::Op(v1::client_op::Op::Call(v1::Call {
+                        task: task.write(),
+                        actor: actor.id().write(),
+                        declaration,
+                        args,
+                        parent,
+                    })));
                 });
                 drop(keep);
                 results
@@ -309,7 +333,13 @@ pub struct KillOptions {
 }
 
 impl ActorHandle {
-    fn new(client: &Client, id: ActorId, class_name: &str, interface: Bytes, failed: Option<Error>) -> ActorHandle {
+    fn new(
+        client: &Client,
+        id: ActorId,
+        class_name: &str,
+        interface: Bytes,
+        failed: Option<Error>,
+    ) -> ActorHandle {
         let (link, scope) = (client.link.clone(), client.scope.clone());
         ActorHandle(Arc::new(Inner { id, link, scope, class_name: class_name.into(), interface, failed }))
     }
@@ -397,9 +427,12 @@ impl Serialize for ActorHandle {
             return Err(serde::ser::Error::custom(format_args!("the actor could not be created: {error}")));
         }
         if !collected(self.0.id.0, self.0.clone()) {
-            return Err(serde::ser::Error::custom("an actor handle can be written only inside an argument, a result or a value that is put"));
+            return Err(serde::ser::Error::custom(
+                "an actor handle can be written only inside an argument, a result or a value that is put",
+            ));
         }
-        let payload = handle_payload(self.0.id, &self.0.class_name, &self.0.interface).map_err(serde::ser::Error::custom)?;
+        let payload = handle_payload(self.0.id, &self.0.class_name, &self.0.interface)
+            .map_err(serde::ser::Error::custom)?;
         serialize_extension(serializer, Extension::Actor, &payload)
     }
 }
@@ -408,7 +441,8 @@ impl<'de> Deserialize<'de> for ActorHandle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ActorHandle, D::Error> {
         deserialize_extension(deserializer, Extension::Actor, |payload| {
             let (id, class_name, interface) = read_handle_payload(payload)?;
-            let client = decode_context().ok_or("an actor handle can be read only from a value of Thornback")?;
+            let client =
+                decode_context().ok_or("an actor handle can be read only from a value of Thornback")?;
             Ok(ActorHandle::adopt(&client, id, &class_name, interface))
         })
     }
@@ -420,7 +454,8 @@ fn handle_payload(id: ActorId, class_name: &str, interface: &Bytes) -> Result<Ve
 }
 
 fn read_handle_payload(payload: &[u8]) -> Result<(ActorId, String, Bytes), String> {
-    let (id, class_name, interface): (Bytes, String, Bytes) = rmp_serde::from_slice(payload).map_err(|error| format!("an actor handle that cannot be read: {error}"))?;
+    let (id, class_name, interface): (Bytes, String, Bytes) = rmp_serde::from_slice(payload)
+        .map_err(|error| format!("an actor handle that cannot be read: {error}"))?;
     let id = ActorId::from_slice(&id).ok_or_else(|| format!("an actor id of {} bytes", id.len()))?;
     Ok((id, class_name, interface))
 }
@@ -432,7 +467,8 @@ impl Client {
     /// [`Code::ActorNotFound`] if no live actor has that name there.
     pub async fn actor(&self, name: &str, namespace: Option<&str>) -> Result<ActorHandle> {
         let get = v1::GetActor { name: name.into(), namespace: namespace.unwrap_or_default().into() };
-        let v1::reply::Reply::Actor(info) = self.link.request(v1::request::Request::GetActor(get)).await? else {
+        let v1::reply::Reply::Actor(info) = self.link.request(v1::request::Request::GetActor(get)).await?
+        else {
             return Err(unexpected_reply());
         };
         let id = ActorId::from_slice(&info.actor).ok_or_else(unexpected_reply)?;

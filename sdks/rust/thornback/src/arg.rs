@@ -90,7 +90,8 @@ impl<'c> Args<'c> {
         match encoded {
             Ok(encoded) => {
                 let size = encoded.value.size();
-                if !self.client.link.is_inline(&encoded.value) || self.inline_bytes + size > INLINE_BYTES_MAX {
+                if !self.client.link.is_inline(&encoded.value) || self.inline_bytes + size > INLINE_BYTES_MAX
+                {
                     let stored: Ref<()> = put_encoded(self.client, self.client.link.next_put(), encoded);
                     self.add_ref(&stored);
                     return;

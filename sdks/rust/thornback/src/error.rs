@@ -181,7 +181,10 @@ impl From<Failure> for Error {
             cause = link.cause.take();
             chain.push(*link);
         }
-        let cause = chain.into_iter().rev().fold(None, |cause, failure| Some(Error(Arc::new(Inner { failure, cause }))));
+        let cause = chain
+            .into_iter()
+            .rev()
+            .fold(None, |cause, failure| Some(Error(Arc::new(Inner { failure, cause }))));
         Error(Arc::new(Inner { failure, cause }))
     }
 }
@@ -234,8 +237,9 @@ mod tests {
 
     #[test]
     fn a_chain_of_failures_stays_a_chain() {
-        let failure = Failure::new(Code::TaskFailed, "outer")
-            .caused_by(Failure::new(Code::WorkerDied, "middle").caused_by(Failure::new(Code::OutOfMemory, "inner")));
+        let failure = Failure::new(Code::TaskFailed, "outer").caused_by(
+            Failure::new(Code::WorkerDied, "middle").caused_by(Failure::new(Code::OutOfMemory, "inner")),
+        );
         let error = Error::from(failure.clone());
         let middle = error.source().expect("has a source");
         assert_eq!(middle.to_string(), "WORKER_DIED: middle");

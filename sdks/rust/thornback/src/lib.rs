@@ -81,7 +81,10 @@ pub mod __private {
 
     use futures_util::{Stream, StreamExt};
 
-    pub use crate::worker::{ClassDefinition, Definition, MethodDefinition, build, call_mut, call_shared, drive, many, one, user_error};
+    pub use crate::worker::{
+        ClassDefinition, Definition, MethodDefinition, build, call_mut, call_shared, drive, many, one,
+        user_error,
+    };
     pub use serde;
 
     /// A `Result`, whatever it is called.

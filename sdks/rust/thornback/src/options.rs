@@ -58,9 +58,12 @@ impl Options {
         let units = amount * UNITS_PER_WHOLE as f64;
         // Above 2⁵³ a float no longer tells units apart; no machine has that much of anything.
         if !(0.0..=9.0e15).contains(&units) {
-            self.invalid = Some(format!("{amount} of the resource {name:?} cannot be asked for; give a number from 0"));
+            self.invalid =
+                Some(format!("{amount} of the resource {name:?} cannot be asked for; give a number from 0"));
         } else if units.round() == 0.0 && amount != 0.0 {
-            self.invalid = Some(format!("{amount} of the resource {name:?} is less than can be counted, which is 0.0001"));
+            self.invalid = Some(format!(
+                "{amount} of the resource {name:?} is less than can be counted, which is 0.0001"
+            ));
         } else {
             self.resources.set(name, units.round() as u64);
         }
@@ -85,14 +88,23 @@ impl Spec {
             pool: options.pool.clone(),
             resources: Some((&resources).into()),
             returns: self.returns,
-            max_retries: options.max_retries.unwrap_or(if self.kind == Kind::Task { MAX_RETRIES_DEFAULT } else { 0 }),
+            max_retries: options.max_retries.unwrap_or(if self.kind == Kind::Task {
+                MAX_RETRIES_DEFAULT
+            } else {
+                0
+            }),
             retry_exceptions: options.retry_exceptions,
             retry_types: options.retry_types.clone(),
             name: options.name.clone(),
             stream_window: options.stream_window.unwrap_or(STREAM_WINDOW_DEFAULT),
-            deadline_ms: options.deadline.map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1)),
+            deadline_ms: options
+                .deadline
+                .map_or(0, |after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX).max(1)),
             placement_group: PlacementGroupId::write_optional(options.placement.map(|(group, _)| group)),
-            bundle: options.placement.and_then(|(_, bundle)| bundle).map_or(-1, |bundle| i32::try_from(bundle).unwrap_or(i32::MAX)),
+            bundle: options
+                .placement
+                .and_then(|(_, bundle)| bundle)
+                .map_or(-1, |bundle| i32::try_from(bundle).unwrap_or(i32::MAX)),
             node: NodeId::write_optional(options.node.map(|(node, _)| node)),
             soft: options.node.is_some_and(|(_, soft)| soft),
             spread: options.spread,
@@ -210,7 +222,10 @@ mod tests {
         let mut options = Options::default();
         options.set_resource("GPU", 0.0001);
         options.set_resource("memory", 1e11);
-        assert_eq!((options.resources.get("GPU"), options.resources.get("memory")), (1, 1_000_000_000_000_000));
+        assert_eq!(
+            (options.resources.get("GPU"), options.resources.get("memory")),
+            (1, 1_000_000_000_000_000)
+        );
         assert!(options.check().is_ok());
         for amount in [-1.0, f64::NAN, f64::INFINITY, 0.00001] {
             let mut options = Options::default();

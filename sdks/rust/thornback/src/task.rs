@@ -112,14 +112,22 @@ impl<A, R: Returns> Task<A, R> {
     pub fn submit_args(&self, args: Args<'_>) -> R {
         let client = args.client;
         let task = client.link.next_task();
-        let ready = self.call.number(&client.link, Kind::Task, R::COUNT).and_then(|number| Ok((number, args.finish()?)));
+        let ready = self
+            .call
+            .number(&client.link, Kind::Task, R::COUNT)
+            .and_then(|number| Ok((number, args.finish()?)));
         match ready {
             Ok((declaration, (args, keep))) => {
                 let parent = client.parent();
                 let results = R::expect(client, task);
                 client.link.push_with(|outbox| {
                     results.register(outbox);
-                    outbox.push(Item::Op(v1::client_op::Op::Submit(v1::Submit { task: task.write(), declaration, args, parent })));
+                    outbox.push(Item::Op(v1::client_op::Op::Submit(v1::Submit {
+                        task: task.write(),
+                        declaration,
+                        args,
+                        parent,
+                    })));
                 });
                 drop(keep);
                 results

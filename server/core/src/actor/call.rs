@@ -18,6 +18,8 @@ use crate::task::{Kind, RunState, TaskSpec, TaskState};
 #[derive(Debug)]
 pub(crate) struct Called {
     pub(crate) state: ActorState,
+    /// Where its present life is or was: what was sent there may still run, whatever has become of the actor since.
+    home: Option<(NodeId, u32)>,
     /// Calls that have not been sent, by caller, in order.
     queues: BTreeMap<SessionId, VecDeque<TaskId>>,
     /// Sent, with the life that they were sent to.
@@ -52,6 +54,7 @@ impl Called {
     fn new(seed: u64) -> Called {
         Called {
             state: ActorState::Pending,
+            home: None,
             queues: BTreeMap::new(),
             sent: Map::new(Seed(seed)),
             limbo: Vec::new(),
@@ -272,6 +275,9 @@ impl Node {
             return;
         }
         called.state = state.clone();
+        if let ActorState::Alive { node, life } = state {
+            called.home = Some((node, life));
+        }
         let limbo = std::mem::take(&mut called.limbo);
         match state {
             ActorState::Dead { failure } => self.actor_died(actor, &failure, limbo),
@@ -494,10 +500,8 @@ impl Node {
     /// The other node that a call was sent to.
     pub(crate) fn host_elsewhere(&self, id: TaskId) -> Option<NodeId> {
         let called = self.called.get(&self.tasks.get(&id)?.spec.actor()?)?;
-        match called.state {
-            ActorState::Alive { node, .. } if node != self.me && called.sent.contains_key(&id) => Some(node),
-            _ => None,
-        }
+        let sent_to = called.sent.get(&id)?;
+        called.home.filter(|(node, life)| life == sent_to && *node != self.me).map(|(node, _)| node)
     }
 
     /// A session that made calls is gone.

@@ -78,7 +78,7 @@ impl Node {
             M::WatchObject { object } => self.watched_by(object, from),
             M::CancelOutput { object, force, recursive } => self.cancel_task(object.task(), force, recursive),
             M::Grant { object, node } => self.granted(object, node, 1),
-            M::Return { object, grants } => self.returned_by(object, from, grants),
+            M::Return { object, grants, keeps } => self.returned_by(object, from, grants, keeps),
             M::CopyAdded { object } => self.copy_added(object, from),
             M::CopyGone { object, at } => self.copy_gone(object, at, from),
             M::ObjectReady { object, outcome, owners } => {
@@ -145,7 +145,9 @@ impl Node {
 
     /// The number here of a pool that another node knows.
     pub(crate) fn pool_from_afar(&mut self, job: JobId, pool: &Arc<Pool>) -> u32 {
-        if let Some(same) = self.pools.by_number.get(&pool.number).filter(|p| Arc::ptr_eq(&p.pool, pool) && !p.retired) {
+        if let Some(same) =
+            self.pools.by_number.get(&pool.number).filter(|p| Arc::ptr_eq(&p.pool, pool) && !p.retired)
+        {
             return same.pool.number;
         }
         let known = self

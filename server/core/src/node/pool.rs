@@ -299,7 +299,9 @@ impl Node {
 
     /// Whether something is queued for a pool: a detached actor may be, though its driver is gone and the pool retired.
     pub(crate) fn is_pool_wanted(&self, number: u32) -> bool {
-        self.classes.values().any(|class| class.key.pool == number && (!class.queue.is_empty() || class.staging > 0))
+        self.classes
+            .values()
+            .any(|class| class.key.pool == number && (!class.queue.is_empty() || class.staging > 0))
     }
 
     pub(crate) fn forget_pool_if_empty(&mut self, number: u32) {

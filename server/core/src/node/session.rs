@@ -55,8 +55,10 @@ impl Node {
             Peer::Worker { launch, pool, language, functions, formats, shared_memory, pid } => {
                 if let Some(worker) = launch.filter(|worker| !self.is_starting(*worker)) {
                     // Its process has ended or was given up before its hello was read. It must not pass for a visitor, who serves all jobs.
-                    let message =
-                        format!("The worker {} was given up before it said hello, or is not of this node.", worker.0);
+                    let message = format!(
+                        "The worker {} was given up before it said hello, or is not of this node.",
+                        worker.0
+                    );
                     let failure = Some(Box::new(Failure::new(Code::PermissionDenied, message)));
                     return self.out.push(Effect::Close { session, failure });
                 }

@@ -77,6 +77,7 @@ impl Node {
             !rare.borrowers.is_empty() || rare.kept_for_owner || !rare.pullers.is_empty()
         });
         if borrowed {
+            self.return_grants_of_kept(object);
             return;
         }
         if record.owner == self.me && record.is_plain() && object.0.index() != 0 {
@@ -89,8 +90,21 @@ impl Node {
             self.free(object);
         } else {
             self.forget_object(object);
-            self.mail(owner, PeerMessage::Return { object, grants });
+            self.mail(owner, PeerMessage::Return { object, grants, keeps: false });
         }
+    }
+
+    /// Bytes that are kept for their owner stay; but the owner must hear that nobody here counts them, or it would keep them for this node, and
+    /// this node for it.
+    fn return_grants_of_kept(&mut self, object: ObjectId) {
+        let me = self.me;
+        let Some(record) = self.objects.get_mut(&object).filter(|record| record.owner != me) else { return };
+        let owner = record.owner;
+        let Some(rare) = record.rare.as_mut().filter(|rare| rare.kept_for_owner && rare.grants > 0) else {
+            return;
+        };
+        let grants = std::mem::take(&mut rare.grants);
+        self.mail(owner, PeerMessage::Return { object, grants, keeps: true });
     }
 
     fn free(&mut self, object: ObjectId) {
@@ -167,9 +181,11 @@ impl Node {
     }
 
     /// Another node holds nothing of this any more.
-    pub(crate) fn returned_by(&mut self, object: ObjectId, node: NodeId, grants: u32) {
+    pub(crate) fn returned_by(&mut self, object: ObjectId, node: NodeId, grants: u32, keeps: bool) {
         if let Some(record) = self.objects.get_mut(&object) {
-            record.rare().elsewhere.retain(|n| *n != node);
+            if !keeps {
+                record.rare().elsewhere.retain(|n| *n != node);
+            }
             record.rare().remote_watchers.retain(|n| *n != node);
             self.granted(object, node, -i64::from(grants));
         }

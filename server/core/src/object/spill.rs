@@ -48,8 +48,13 @@ impl Node {
     /// Makes room although the disk is full: of what is in memory and on disk, memory can do without. Says whether it was enough.
     fn let_go_of_copies(&mut self, size: u64) -> bool {
         let on_disk = |object: &ObjectId| self.objects.get(object).is_some_and(|record| record.on_disk);
-        let copies: Vec<(u64, ObjectId)> =
-            self.store.by_use.iter().filter(|(_, object)| on_disk(object)).map(|(used, object)| (*used, *object)).collect();
+        let copies: Vec<(u64, ObjectId)> = self
+            .store
+            .by_use
+            .iter()
+            .filter(|(_, object)| on_disk(object))
+            .map(|(used, object)| (*used, *object))
+            .collect();
         for (used, object) in copies {
             if self.store.free_bytes() >= padded(size) {
                 break;

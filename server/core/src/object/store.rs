@@ -618,7 +618,8 @@ impl Node {
             if let Some(state) = self.sessions.get_mut(&session) {
                 state.creating.remove(&object);
             }
-            let failure = Failure::new(Code::Cancelled, format!("Nobody wants the object {object} any more."));
+            let failure =
+                Failure::new(Code::Cancelled, format!("Nobody wants the object {object} any more."));
             self.send(session, Message::Created { object, outcome: Err(Box::new(failure)) });
         }
     }

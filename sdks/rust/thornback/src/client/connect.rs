@@ -160,7 +160,9 @@ impl ConnectOptions {
     }
 
     async fn open(self, at: Where, token: String) -> Result<Client> {
-        let program = std::env::args_os().next().and_then(|path| Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()));
+        let program = std::env::args_os()
+            .next()
+            .and_then(|path| Path::new(&path).file_name().map(|name| name.to_string_lossy().into_owned()));
         let hello = v1::Hello {
             role: v1::Role::Driver.into(),
             namespace: self.namespace,
@@ -185,14 +187,20 @@ pub(crate) fn hello() -> v1::Hello {
 }
 
 pub(crate) fn env_address() -> Result<String> {
-    std::env::var("THORNBACK_ADDRESS").map_err(|_| Error::invalid("THORNBACK_ADDRESS is not set, so no node is known; set it, or name one with `connect`"))
+    std::env::var("THORNBACK_ADDRESS").map_err(|_| {
+        Error::invalid(
+            "THORNBACK_ADDRESS is not set, so no node is known; set it, or name one with `connect`",
+        )
+    })
 }
 
 /// Reads the token from a file, or from the one that the environment names. None at all is no token.
 pub(crate) fn read_token(file: Option<&Path>) -> Result<String> {
     let from_env = || std::env::var_os("THORNBACK_TOKEN_FILE").map(PathBuf::from);
     let Some(path) = file.map(Path::to_path_buf).or_else(from_env) else { return Ok(String::new()) };
-    let token = std::fs::read_to_string(&path).map_err(|error| Error::invalid(format!("the token file {} cannot be read: {error}", path.display())))?;
+    let token = std::fs::read_to_string(&path).map_err(|error| {
+        Error::invalid(format!("the token file {} cannot be read: {error}", path.display()))
+    })?;
     Ok(token.trim().to_string())
 }
 

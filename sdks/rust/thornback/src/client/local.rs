@@ -38,7 +38,11 @@ impl LocalStart {
 
     /// Starts a server and waits until it listens.
     pub(crate) async fn start(&self) -> Result<(LocalServer, Address)> {
-        let binary = self.binary.clone().or_else(|| std::env::var_os("THORNBACK_BINARY").map(PathBuf::from)).unwrap_or_else(|| "thornback".into());
+        let binary = self
+            .binary
+            .clone()
+            .or_else(|| std::env::var_os("THORNBACK_BINARY").map(PathBuf::from))
+            .unwrap_or_else(|| "thornback".into());
         let ports = PortsFile::new()?;
         let mut child = Command::new(&binary)
             .arg("dev")
@@ -63,10 +67,23 @@ impl LocalStart {
                 return Ok((server, address));
             }
             if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(Error::new(Code::ConnectionLost, format!("the server {} ended before it listened ({status}); its last words are on standard error", binary.display())));
+                return Err(Error::new(
+                    Code::ConnectionLost,
+                    format!(
+                        "the server {} ended before it listened ({status}); its last words are on standard error",
+                        binary.display()
+                    ),
+                ));
             }
             if begun.elapsed() > START_TIMEOUT {
-                return Err(Error::new(Code::ConnectionLost, format!("the server {} did not listen within {} s", binary.display(), START_TIMEOUT.as_secs())));
+                return Err(Error::new(
+                    Code::ConnectionLost,
+                    format!(
+                        "the server {} did not listen within {} s",
+                        binary.display(),
+                        START_TIMEOUT.as_secs()
+                    ),
+                ));
             }
             tokio::time::sleep(POLL).await;
         }
@@ -100,10 +117,9 @@ impl PortsFile {
         use std::os::unix::fs::DirBuilderExt;
         let name: String = crate::link::salt()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let directory = std::env::temp_dir().join(format!("thornback-ports-{name}"));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|error| Error::new(Code::Internal, format!("{} cannot be made: {error}", directory.display())))?;
+        std::fs::DirBuilder::new().mode(0o700).create(&directory).map_err(|error| {
+            Error::new(Code::Internal, format!("{} cannot be made: {error}", directory.display()))
+        })?;
         Ok(PortsFile { path: directory.join("ports.json"), directory })
     }
 
@@ -112,7 +128,9 @@ impl PortsFile {
         let Ok(file) = std::fs::File::open(&self.path) else { return Ok(None) };
         let mut text = String::new();
         for line in BufReader::new(file).lines() {
-            text += &line.map_err(|error| Error::new(Code::Internal, format!("{} cannot be read: {error}", self.path.display())))?;
+            text += &line.map_err(|error| {
+                Error::new(Code::Internal, format!("{} cannot be read: {error}", self.path.display()))
+            })?;
         }
         let ports: serde_json::Value = serde_json::from_str(&text)
             .map_err(|error| Error::new(Code::Internal, format!("the server wrote a ports file that is no JSON ({error}); is THORNBACK_BINARY a thornback?")))?;

@@ -8,10 +8,10 @@ use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 
 use super::Client;
+use crate::Result;
 use crate::link::Item;
 use crate::object::{Ref, Slot};
 use crate::options::Options;
-use crate::Result;
 
 /// How the bundles of a placement group lie over nodes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -64,7 +64,11 @@ impl PlacementGroup {
     /// # Errors
     /// If the session is over.
     pub async fn remove(&self) -> Result<()> {
-        self.client.request_done(v1::request::Request::RemovePlacementGroup(v1::RemovePlacementGroup { group: self.id.write() })).await
+        self.client
+            .request_done(v1::request::Request::RemovePlacementGroup(v1::RemovePlacementGroup {
+                group: self.id.write(),
+            }))
+            .await
     }
 }
 
@@ -90,7 +94,11 @@ impl Client {
     /// group.ready().await?;
     /// # Ok(()) }
     /// ```
-    pub async fn create_placement_group<'a, B>(&self, bundles: impl IntoIterator<Item = B>, strategy: Strategy) -> Result<PlacementGroup>
+    pub async fn create_placement_group<'a, B>(
+        &self,
+        bundles: impl IntoIterator<Item = B>,
+        strategy: Strategy,
+    ) -> Result<PlacementGroup>
     where
         B: IntoIterator<Item = (&'a str, f64)>,
     {

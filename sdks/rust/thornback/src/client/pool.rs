@@ -49,9 +49,10 @@ impl Pool {
 
     /// A pool whose workers run the program that is running now.
     pub fn this_program(name: impl Into<String>) -> Pool {
-        let command = std::env::current_exe()
-            .map(|path| vec![path.to_string_lossy().into_owned()])
-            .map_err(|error| Error::new(Code::Internal, format!("the path of this program is not known: {error}")));
+        let command =
+            std::env::current_exe().map(|path| vec![path.to_string_lossy().into_owned()]).map_err(|error| {
+                Error::new(Code::Internal, format!("the path of this program is not known: {error}"))
+            });
         Pool { command, ..Pool::new(name) }
     }
 
@@ -110,7 +111,9 @@ impl Client {
     pub async fn declare_pool(&self, pool: Pool) -> Result<()> {
         let working_dir = match pool.working_dir {
             Some(path) => path,
-            None => std::env::current_dir().map_err(|error| Error::new(Code::Internal, format!("the working directory is not known: {error}")))?,
+            None => std::env::current_dir().map_err(|error| {
+                Error::new(Code::Internal, format!("the working directory is not known: {error}"))
+            })?,
         };
         let declare = v1::DeclarePool {
             name: pool.name,

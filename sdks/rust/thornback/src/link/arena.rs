@@ -36,7 +36,9 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps `length` bytes of a descriptor that came with an `Arena` operation.
     pub(super) fn new(descriptor: &OwnedFd, length: u64, writable: bool) -> Result<Arc<Mapping>> {
-        let refuse = |what: &str| Error::new(Code::Internal, format!("the node sent shared memory that cannot be used: {what}"));
+        let refuse = |what: &str| {
+            Error::new(Code::Internal, format!("the node sent shared memory that cannot be used: {what}"))
+        };
         let seals = fcntl_get_seals(descriptor.as_fd()).map_err(|error| refuse(&error.to_string()))?;
         if !seals.contains(SealFlags::SHRINK) {
             return Err(refuse("it is not sealed against shrinking"));
@@ -45,14 +47,24 @@ impl Mapping {
         if u64::try_from(actual).unwrap_or(0) < length {
             return Err(refuse("it is shorter than announced"));
         }
-        let length = usize::try_from(length).map_err(|_| refuse("it is larger than this machine can address"))?;
+        let length =
+            usize::try_from(length).map_err(|_| refuse("it is larger than this machine can address"))?;
         if length == 0 {
             return Err(refuse("it is empty"));
         }
         let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: the kernel chooses the address, so no existing mapping is replaced; the length is not zero and within the file.
-        let start = unsafe { mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED | MapFlags::NORESERVE, descriptor, 0) }
-            .map_err(|error| refuse(&error.to_string()))?;
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                length,
+                protection,
+                MapFlags::SHARED | MapFlags::NORESERVE,
+                descriptor,
+                0,
+            )
+        }
+        .map_err(|error| refuse(&error.to_string()))?;
         let start = NonNull::new(start.cast()).ok_or_else(|| refuse("it was mapped nowhere"))?;
         Ok(Arc::new(Mapping { start, length, writable }))
     }
@@ -105,7 +117,10 @@ impl Room {
     /// The caller makes one for each `Created`, and drops it before it sends `Seal` or `Abort`.
     pub(super) fn new(mapping: &Arc<Mapping>, offset: u64, length: u64) -> Result<Room> {
         if !mapping.writable {
-            return Err(Error::new(Code::Internal, "the node gave room in shared memory that may only be read"));
+            return Err(Error::new(
+                Code::Internal,
+                "the node gave room in shared memory that may only be read",
+            ));
         }
         let (offset, length) = mapping.contains(offset, length).ok_or_else(outside)?;
         Ok(Room { mapping: mapping.clone(), offset, length })
@@ -137,7 +152,8 @@ mod tests {
     use rustix::fs::{MemfdFlags, fcntl_add_seals, ftruncate, memfd_create};
 
     fn memory(bytes: u64, seals: SealFlags) -> OwnedFd {
-        let descriptor = memfd_create("test", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).expect("makes memory");
+        let descriptor =
+            memfd_create("test", MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC).expect("makes memory");
         ftruncate(&descriptor, bytes).expect("sets the size");
         fcntl_add_seals(&descriptor, seals).expect("seals");
         descriptor

@@ -47,10 +47,18 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Opens a session on a thread of its own, and gives its handle side.
 pub(crate) async fn open(opening: Opening) -> Result<Arc<Link>> {
     let (sender, receiver) = oneshot::channel();
-    let no_thread = |error: io::Error| Error::new(Code::Internal, format!("the thread of the session cannot be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(no_thread)?;
-    std::thread::Builder::new().name("thornback-io".into()).spawn(move || runtime.block_on(run(opening, sender))).map_err(no_thread)?;
-    receiver.await.unwrap_or_else(|_| Err(Error::connection_lost("the thread of the session ended before it was open")))
+    let no_thread = |error: io::Error| {
+        Error::new(Code::Internal, format!("the thread of the session cannot be started: {error}"))
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(no_thread)?;
+    std::thread::Builder::new()
+        .name("thornback-io".into())
+        .spawn(move || runtime.block_on(run(opening, sender)))
+        .map_err(no_thread)?;
+    receiver
+        .await
+        .unwrap_or_else(|_| Err(Error::connection_lost("the thread of the session ended before it was open")))
 }
 
 async fn run(opening: Opening, opened: oneshot::Sender<Result<Arc<Link>>>) {
@@ -266,7 +274,10 @@ impl Thread {
     /// Sets the alarm if it has to ring earlier than it would. One that rings too early finds nothing to do and is set again.
     fn arm(&mut self) {
         let session = self.session.poll_timeout().map(|at| self.start + Duration::from_nanos(at.as_nanos()));
-        let Some(due) = [session, self.table.next_alarm(), self.lazy_until].into_iter().flatten().min() else { return };
+        let Some(due) = [session, self.table.next_alarm(), self.lazy_until].into_iter().flatten().min()
+        else {
+            return;
+        };
         if self.armed.is_none_or(|armed| due < armed) {
             self.sleep.as_mut().reset(due.into());
             self.armed = Some(due);
@@ -279,7 +290,8 @@ impl Thread {
         self.session.connection_lost(now);
         while self.session.ended().is_none() {
             if Carrier::is_gone(&self.address) {
-                let failure = Failure::new(Code::ConnectionLost, format!("the node at {} is gone", self.address));
+                let failure =
+                    Failure::new(Code::ConnectionLost, format!("the node at {} is gone", self.address));
                 self.session.goodbye(Some(failure));
                 return;
             }
@@ -305,7 +317,9 @@ impl Thread {
         let write = async {
             while self.carrier.write().is_ok() && self.carrier.is_behind() {
                 // What still comes in is nobody's any more.
-                if self.carrier.ready(true).await.is_err() || self.carrier.read(&mut self.descriptors).is_err() {
+                if self.carrier.ready(true).await.is_err()
+                    || self.carrier.read(&mut self.descriptors).is_err()
+                {
                     break;
                 }
             }
@@ -324,7 +338,12 @@ impl Thread {
 }
 
 /// Says hello and waits for the answer. Frames behind it stay in the carrier.
-async fn greet(session: &mut Session, carrier: &mut Carrier, descriptors: &mut VecDeque<OwnedFd>, start: Instant) -> Result<v1::Welcome> {
+async fn greet(
+    session: &mut Session,
+    carrier: &mut Carrier,
+    descriptors: &mut VecDeque<OwnedFd>,
+    start: Instant,
+) -> Result<v1::Welcome> {
     loop {
         while let Some(transmit) = session.poll_transmit(now(start)) {
             carrier.queue(&transmit);
@@ -341,7 +360,9 @@ async fn greet(session: &mut Session, carrier: &mut Carrier, descriptors: &mut V
         match session.poll_event() {
             Some(Event::Welcomed(welcome)) => return Ok(*welcome),
             Some(Event::Ended(end)) => return Err(ended(&end)),
-            Some(Event::ConnectionDead) => return Err(Error::connection_lost("the node did not answer the hello in time")),
+            Some(Event::ConnectionDead) => {
+                return Err(Error::connection_lost("the node did not answer the hello in time"));
+            }
             None => {}
         }
         if more {

@@ -26,8 +26,8 @@ use crate::{Error, Result};
 pub(crate) use carrier::Address;
 pub(crate) use io::{Opening, open};
 pub(crate) use objects::{FetchSlot, Fetched, Region, Room, Storing};
-pub(crate) use table::Listener;
 pub(crate) use outbox::{Item, Outbox};
+pub(crate) use table::Listener;
 pub(crate) use timer::Timer;
 
 /// One session, as its handles see it. When the last of them goes, the session ends.
@@ -173,7 +173,10 @@ impl Shared {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.push_with(|outbox| {
             outbox.push(Item::Reply(number, sender));
-            outbox.push(Item::Op(v1::client_op::Op::Request(Box::new(v1::Request { number, request: Some(request) }))));
+            outbox.push(Item::Op(v1::client_op::Op::Request(Box::new(v1::Request {
+                number,
+                request: Some(request),
+            }))));
         });
         match receiver.await {
             Ok(Ok(v1::reply::Reply::Failure(failure))) => Err(failure_in(*failure)),
@@ -188,7 +191,12 @@ impl Shared {
 
     fn arena(&self, number: u32, writable: bool) -> Result<Arc<arena::Mapping>> {
         let found = lock(&self.arenas).get(&(number, writable)).cloned();
-        found.ok_or_else(|| Error::new(crate::Code::Internal, format!("the node named arena {number}, which it has not shared")))
+        found.ok_or_else(|| {
+            Error::new(
+                crate::Code::Internal,
+                format!("the node named arena {number}, which it has not shared"),
+            )
+        })
     }
 
     /// The bytes of a pinned object.
@@ -235,7 +243,9 @@ impl Ids {
 /// Eight bytes that no other session has.
 pub(crate) fn salt() -> Result<[u8; 8]> {
     let mut salt = [0; 8];
-    getrandom::fill(&mut salt).map_err(|error| Error::new(crate::Code::Internal, format!("the system gives no random bytes: {error}")))?;
+    getrandom::fill(&mut salt).map_err(|error| {
+        Error::new(crate::Code::Internal, format!("the system gives no random bytes: {error}"))
+    })?;
     Ok(salt)
 }
 
@@ -244,7 +254,12 @@ pub(crate) fn failure_in(failure: v1::Failure) -> Error {
     let (code, message) = (failure.code, failure.message.clone());
     match thornback_types::Failure::try_from(failure) {
         Ok(failure) => failure.into(),
-        Err(invalid) => thornback_types::Failure { code, message: format!("{message} (and the rest of this failure cannot be read: {invalid})"), ..Default::default() }.into(),
+        Err(invalid) => thornback_types::Failure {
+            code,
+            message: format!("{message} (and the rest of this failure cannot be read: {invalid})"),
+            ..Default::default()
+        }
+        .into(),
     }
 }
 

@@ -101,11 +101,15 @@ impl Fetched {
             Fetched::Bytes(bytes) => bytes,
             Fetched::Pinned(pinned) => Bytes::from_owner(pinned),
         };
-        let unreadable = |why: &dyn std::fmt::Display| Error::new(Code::Internal, format!("a stored object cannot be read: {why}"));
+        let unreadable = |why: &dyn std::fmt::Display| {
+            Error::new(Code::Internal, format!("a stored object cannot be read: {why}"))
+        };
         let layout = Layout::read(&bytes, bytes.len() as u64).map_err(|error| unreadable(&error))?;
         let cut = |range: &std::ops::Range<u64>| {
             let ends = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-            let (start, end) = ends.filter(|(start, end)| start <= end && *end <= bytes.len()).ok_or_else(|| unreadable(&"a buffer lies outside of it"))?;
+            let (start, end) = ends
+                .filter(|(start, end)| start <= end && *end <= bytes.len())
+                .ok_or_else(|| unreadable(&"a buffer lies outside of it"))?;
             Ok(bytes.slice(start..end))
         };
         Ok(Value {
@@ -154,7 +158,11 @@ pub(crate) struct Storing {
 
 impl Storing {
     /// For a put. The slot, which is made only if the value can be stored, learns how it went.
-    pub(crate) fn put(object: ObjectId, encoded: Encoded, slot: impl FnOnce() -> Arc<Slot>) -> Result<(Storing, Arc<Slot>)> {
+    pub(crate) fn put(
+        object: ObjectId,
+        encoded: Encoded,
+        slot: impl FnOnce() -> Arc<Slot>,
+    ) -> Result<(Storing, Arc<Slot>)> {
         let mut storing = Storing::new(object, None, encoded, None)?;
         let slot = slot();
         storing.slot = Some(slot.clone());
@@ -162,7 +170,12 @@ impl Storing {
     }
 
     /// For a result: the receiver learns how it went.
-    pub(crate) fn result(object: ObjectId, task: TaskId, attempt: u32, encoded: Encoded) -> Result<(Storing, oneshot::Receiver<Result<()>>)> {
+    pub(crate) fn result(
+        object: ObjectId,
+        task: TaskId,
+        attempt: u32,
+        encoded: Encoded,
+    ) -> Result<(Storing, oneshot::Receiver<Result<()>>)> {
         let (sender, receiver) = oneshot::channel();
         Ok((Storing::new(object, Some((task, attempt)), encoded, Some(sender))?, receiver))
     }
@@ -176,8 +189,9 @@ impl Storing {
         let Encoded { value, keep } = encoded;
         let lengths: Vec<u64> = value.buffers.iter().map(|buffer| buffer.len() as u64).collect();
         let schema = String::from_utf8_lossy(&value.schema).into_owned();
-        let plan = Plan::new(value.format, &schema, value.data.len() as u64, &lengths)
-            .map_err(|error| Error::new(Code::Unserializable, format!("the value cannot be stored: {error}")))?;
+        let plan = Plan::new(value.format, &schema, value.data.len() as u64, &lengths).map_err(|error| {
+            Error::new(Code::Unserializable, format!("the value cannot be stored: {error}"))
+        })?;
         let mut pieces = vec![(0, Bytes::from(plan.header.clone())), (plan.data.start, value.data)];
         pieces.extend(plan.buffers.iter().map(|range| range.start).zip(value.buffers));
         pieces.retain(|(_, bytes)| !bytes.is_empty());

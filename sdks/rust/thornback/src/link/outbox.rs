@@ -148,7 +148,12 @@ impl Item {
             Item::Flush(sender) => {
                 let _ = sender.send(Err(error.clone()));
             }
-            Item::Op(_) | Item::Retain(_) | Item::Drop(_) | Item::Consumed(..) | Item::Release(_) | Item::Close(_) => {}
+            Item::Op(_)
+            | Item::Retain(_)
+            | Item::Drop(_)
+            | Item::Consumed(..)
+            | Item::Release(_)
+            | Item::Close(_) => {}
         }
     }
 }

@@ -153,7 +153,14 @@ impl Table {
             }
             Item::Room(object, size, sender) => {
                 self.creates.insert(object.0, Create::Room(sender));
-                self.send(client_op::Op::Create(v1::Create { object: object.write(), size, ..v1::Create::default() }), session);
+                self.send(
+                    client_op::Op::Create(v1::Create {
+                        object: object.write(),
+                        size,
+                        ..v1::Create::default()
+                    }),
+                    session,
+                );
             }
             Item::Reply(number, sender) => {
                 self.replies.insert(number, sender);
@@ -178,7 +185,10 @@ impl Table {
             self.send(client_op::Op::Refs(v1::Refs { retain, drop }), session);
         }
         if !counts.release.is_empty() {
-            self.send(client_op::Op::Release(v1::Release { objects: WireId::write_all(&counts.release) }), session);
+            self.send(
+                client_op::Op::Release(v1::Release { objects: WireId::write_all(&counts.release) }),
+                session,
+            );
         }
         for (task, count) in counts.consumed {
             self.send(client_op::Op::Consumed(v1::Consumed { task: task.write(), count }), session);
@@ -224,7 +234,10 @@ impl Table {
         let (args, undo) = match op {
             client_op::Op::Submit(submit) => (&submit.args, cancel(&submit.task)),
             client_op::Op::Call(call) => (&call.args, cancel(&call.task)),
-            client_op::Op::CreateActor(create) => (&create.args, client_op::Op::Kill(v1::Kill { actor: create.actor.clone(), ..v1::Kill::default() })),
+            client_op::Op::CreateActor(create) => (
+                &create.args,
+                client_op::Op::Kill(v1::Kill { actor: create.actor.clone(), ..v1::Kill::default() }),
+            ),
             _ => return,
         };
         for arg in args {
@@ -294,24 +307,39 @@ impl Table {
     }
 
     /// Takes an operation of the server. `frame_bytes` is the size of what it came in.
-    pub(super) fn handle(&mut self, op: server_op::Op, frame_bytes: usize, descriptors: &mut VecDeque<OwnedFd>, session: &mut Session) {
+    pub(super) fn handle(
+        &mut self,
+        op: server_op::Op,
+        frame_bytes: usize,
+        descriptors: &mut VecDeque<OwnedFd>,
+        session: &mut Session,
+    ) {
         use server_op::Op;
         match op {
             Op::Completion(completion) => self.completion(completion, frame_bytes),
             Op::StreamEnd(end) => {
-                let stream = TaskId::from_slice(&end.task).and_then(|task| self.streams.get(&task.0)).and_then(Weak::upgrade);
+                let stream = TaskId::from_slice(&end.task)
+                    .and_then(|task| self.streams.get(&task.0))
+                    .and_then(Weak::upgrade);
                 if let Some(stream) = stream {
                     stream.end(end.failure.map(failure_in));
                 }
             }
-            Op::Run(_) | Op::Interrupt(_) | Op::Recall(_) | Op::Resume(_) | Op::Declare(_) => self.work(op, session),
+            Op::Run(_) | Op::Interrupt(_) | Op::Recall(_) | Op::Resume(_) | Op::Declare(_) => {
+                self.work(op, session)
+            }
             Op::Created(created) => self.created(created, session),
             Op::Located(located) => self.located(located),
             Op::Chunk(chunk) => self.chunk(&chunk),
             Op::Arena(arena) => self.arena(arena, descriptors),
             Op::Reply(reply) => {
                 if let Some(sender) = self.replies.remove(&reply.number) {
-                    let outcome = reply.reply.ok_or_else(|| Error::new(Code::Internal, "the node answered a request with a reply that this version does not know"));
+                    let outcome = reply.reply.ok_or_else(|| {
+                        Error::new(
+                            Code::Internal,
+                            "the node answered a request with a reply that this version does not know",
+                        )
+                    });
                     // Whoever asked may have stopped waiting.
                     let _ = sender.send(outcome);
                 }
@@ -331,7 +359,8 @@ impl Table {
     fn completion(&mut self, completion: v1::Completion, frame_bytes: usize) {
         let Some(id) = Id::from_slice(&completion.object) else { return };
         let entry = self.objects.get(&id);
-        let stream = if entry.is_none() { self.streams.get(&id.with_index(0)).and_then(Weak::upgrade) } else { None };
+        let stream =
+            if entry.is_none() { self.streams.get(&id.with_index(0)).and_then(Weak::upgrade) } else { None };
         if entry.is_none() && stream.is_none() {
             // Its last ref went while this was on its way.
             return;
@@ -346,7 +375,10 @@ impl Table {
             },
             Some(v1::completion::Outcome::Failure(failure)) => Outcome::Failed(failure_in(*failure)),
             Some(v1::completion::Outcome::Stored(_)) => Outcome::Stored,
-            None => Outcome::Failed(Error::new(Code::Internal, "the node told of an outcome that this version does not know")),
+            None => Outcome::Failed(Error::new(
+                Code::Internal,
+                "the node told of an outcome that this version does not know",
+            )),
         };
         match (entry, stream) {
             (Some(entry), _) => entry.fill(outcome),
@@ -364,7 +396,12 @@ impl Table {
             server_op::Op::Interrupt(interrupt) => {
                 if let Some((run, failure)) = inbox.interrupt(&interrupt) {
                     self.counts.release.extend(crate::worker::pinned(&run));
-                    let done = v1::Done { task: run.task, attempt: run.attempt, failure: Some(Box::new(failure)), ..v1::Done::default() };
+                    let done = v1::Done {
+                        task: run.task,
+                        attempt: run.attempt,
+                        failure: Some(Box::new(failure)),
+                        ..v1::Done::default()
+                    };
                     self.send(client_op::Op::Done(done), session);
                 }
             }
@@ -384,7 +421,10 @@ impl Table {
         let location = match created.outcome {
             Some(v1::created::Outcome::Location(location)) => Ok(location),
             Some(v1::created::Outcome::Failure(failure)) => Err(failure_in(*failure)),
-            None => Err(Error::new(Code::Internal, "the node answered Create in a way that this version does not know")),
+            None => Err(Error::new(
+                Code::Internal,
+                "the node answered Create in a way that this version does not know",
+            )),
         };
         match (&create, &location) {
             (Create::Store(_), Err(error)) => self.fail_dependents(id, error, session),
@@ -393,7 +433,9 @@ impl Table {
         match create {
             Create::Store(storing) => self.store(storing, location, session),
             Create::Room(sender) => {
-                let room = location.and_then(|location| if location.arena == 0 { Ok(None) } else { self.shared.room(&location).map(Some) });
+                let room = location.and_then(|location| {
+                    if location.arena == 0 { Ok(None) } else { self.shared.room(&location).map(Some) }
+                });
                 let failed = room.is_err();
                 if sender.send(room).is_err() || failed {
                     self.send(client_op::Op::Abort(v1::Abort { object: ObjectId(id).write() }), session);
@@ -449,7 +491,14 @@ impl Table {
                 Some(data) => {
                     let offset = writing.offset;
                     writing.offset += data.len() as u64;
-                    self.send(client_op::Op::Write(v1::Write { object: writing.storing.object.write(), offset, data }), session);
+                    self.send(
+                        client_op::Op::Write(v1::Write {
+                            object: writing.storing.object.write(),
+                            offset,
+                            data,
+                        }),
+                        session,
+                    );
                     self.writes.push_back(writing);
                 }
                 None => {
@@ -484,7 +533,10 @@ impl Table {
                 Err(invalid) => Err(invalid.failure().into()),
             },
             Some(v1::located::Outcome::Failure(failure)) => Err(failure_in(*failure)),
-            None => Err(Error::new(Code::Internal, "the node told where an object is in a way that this version does not know")),
+            None => Err(Error::new(
+                Code::Internal,
+                "the node told where an object is in a way that this version does not know",
+            )),
         };
         self.found(id, found);
     }
@@ -498,10 +550,12 @@ impl Table {
         };
         match found {
             // One pin, for one of those who asked; another answer comes for each.
-            Ok(Found::Region(region)) => match entry.get_mut().waiting.pop_front().and_then(|slot| slot.upgrade()) {
-                Some(slot) => slot.fill(Ok(Found::Region(region))),
-                None => self.counts.release.push(ObjectId(id)),
-            },
+            Ok(Found::Region(region)) => {
+                match entry.get_mut().waiting.pop_front().and_then(|slot| slot.upgrade()) {
+                    Some(slot) => slot.fill(Ok(Found::Region(region))),
+                    None => self.counts.release.push(ObjectId(id)),
+                }
+            }
             other => {
                 let all = !self.shared.welcome.shared_memory;
                 let count = if all { usize::MAX } else { 1 };
@@ -525,7 +579,9 @@ impl Table {
 
     fn chunk(&mut self, chunk: &v1::Chunk) {
         let Some(id) = Id::from_slice(&chunk.object) else { return };
-        let Some((size, bytes)) = self.fetches.get_mut(&id).and_then(|fetch| fetch.partial.as_mut()) else { return };
+        let Some((size, bytes)) = self.fetches.get_mut(&id).and_then(|fetch| fetch.partial.as_mut()) else {
+            return;
+        };
         if chunk.offset != bytes.len() as u64 || chunk.offset + chunk.data.len() as u64 > *size {
             self.found(id, Err(Error::new(Code::Internal, "the pieces of an object came out of order")));
             return;
@@ -549,9 +605,14 @@ impl Table {
     }
 
     fn refused(&mut self, refused: v1::Refused) {
-        let error = refused.failure.map_or_else(|| Error::new(Code::Internal, "the node refused an operation and did not say why"), failure_in);
+        let error = refused.failure.map_or_else(
+            || Error::new(Code::Internal, "the node refused an operation and did not say why"),
+            failure_in,
+        );
         // What the failure names fails with it; if it names nothing that is waited for, a person should know.
-        let task = error.task().filter(|task| self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0));
+        let task = error.task().filter(|task| {
+            self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0)
+        });
         match task {
             Some(task) => self.fail_outputs(task, &error),
             None => self.listener.notice(error),
@@ -585,7 +646,11 @@ impl Table {
         for stream in std::mem::take(&mut self.streams).into_values().filter_map(|stream| stream.upgrade()) {
             stream.end(Some(error.clone()));
         }
-        for slot in std::mem::take(&mut self.fetches).into_values().flat_map(|fetch| fetch.waiting).filter_map(|slot| slot.upgrade()) {
+        for slot in std::mem::take(&mut self.fetches)
+            .into_values()
+            .flat_map(|fetch| fetch.waiting)
+            .filter_map(|slot| slot.upgrade())
+        {
             slot.fill(Err(error.clone()));
         }
         for create in std::mem::take(&mut self.creates).into_values() {
@@ -646,7 +711,10 @@ fn cancel(task: &Bytes) -> client_op::Op {
 
 fn seal(storing: &Storing, filled: &Result<()>) -> client_op::Op {
     match filled {
-        Ok(()) if !storing.is_abandoned() => client_op::Op::Seal(v1::Seal { object: storing.object.write(), refs: WireId::write_all(storing.refs()) }),
+        Ok(()) if !storing.is_abandoned() => client_op::Op::Seal(v1::Seal {
+            object: storing.object.write(),
+            refs: WireId::write_all(storing.refs()),
+        }),
         _ => client_op::Op::Abort(v1::Abort { object: storing.object.write() }),
     }
 }
@@ -707,7 +775,8 @@ mod tests {
     fn ids_that_follow_each_other_fall_into_different_buckets() {
         let hasher = BuildHasherDefault::<IdHasher>::default();
         // The low bits choose the bucket: with as many buckets as ids, chance fills about 63 % of them.
-        let filled: std::collections::HashSet<u64> = (0..65_536).map(|n| hasher.hash_one(Id::new(*b"\x01saltsal", n, 1)) & 0xffff).collect();
+        let filled: std::collections::HashSet<u64> =
+            (0..65_536).map(|n| hasher.hash_one(Id::new(*b"\x01saltsal", n, 1)) & 0xffff).collect();
         assert!(filled.len() > 40_000, "{} of 65536 buckets are used", filled.len());
     }
 }

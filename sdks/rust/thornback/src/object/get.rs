@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use thornback_types::Value;
 
 use super::Ref;
@@ -35,7 +35,14 @@ pub struct Get<T> {
 
 impl<T: Data> Get<T> {
     pub(super) fn new(slot: Arc<Slot>) -> Get<T> {
-        Get { slot, key: Key::default(), fetch: None, timer: None, waiting: None, value: std::marker::PhantomData }
+        Get {
+            slot,
+            key: Key::default(),
+            fetch: None,
+            timer: None,
+            waiting: None,
+            value: std::marker::PhantomData,
+        }
     }
 
     /// Fails with [`Code::GetTimeout`] when this much time has passed, counted from this call. The object is not touched by that: it may still
@@ -49,7 +56,9 @@ impl<T: Data> Get<T> {
         if self.fetch.is_none() {
             match self.slot.poll(cx, &mut self.key) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Outcome::Plain(format, data)) => return Poll::Ready(decode(Value { format, data, ..Value::default() })),
+                Poll::Ready(Outcome::Plain(format, data)) => {
+                    return Poll::Ready(decode(Value { format, data, ..Value::default() }));
+                }
                 Poll::Ready(Outcome::Value(value)) => {
                     return Poll::Ready(with_decode_context(&self.client(), || decode(*value)));
                 }
@@ -60,7 +69,11 @@ impl<T: Data> Get<T> {
         let fetch = self.fetch.get_or_insert_with(|| FetchSlot::start(&self.slot.link, self.slot.id));
         match fetch.poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(fetched) => Poll::Ready(fetched.and_then(|fetched| with_decode_context(&self.client(), || decode(fetched.into_value()?)))),
+            Poll::Ready(fetched) => {
+                Poll::Ready(fetched.and_then(|fetched| {
+                    with_decode_context(&self.client(), || decode(fetched.into_value()?))
+                }))
+            }
         }
     }
 
@@ -109,7 +122,8 @@ impl<T> Drop for Get<T> {
 /// # Ok(()) }
 /// ```
 pub async fn get_all<'a, T: Data>(refs: impl IntoIterator<Item = &'a Ref<T>>) -> Result<Vec<T>> {
-    let mut gets: FuturesUnordered<_> = refs.into_iter().enumerate().map(|(i, r)| r.get().map(move |result| (i, result))).collect();
+    let mut gets: FuturesUnordered<_> =
+        refs.into_iter().enumerate().map(|(i, r)| r.get().map(move |result| (i, result))).collect();
     let mut values: Vec<Option<T>> = std::iter::repeat_with(|| None).take(gets.len()).collect();
     while let Some((i, result)) = gets.next().await {
         values[i] = Some(result?);
@@ -118,7 +132,10 @@ pub async fn get_all<'a, T: Data>(refs: impl IntoIterator<Item = &'a Ref<T>>) ->
 }
 
 pub(super) fn timed_out(what: &str) -> Error {
-    Error::new(Code::GetTimeout, format!("{what} was not ready in time; it may still become so, and can be asked for again"))
+    Error::new(
+        Code::GetTimeout,
+        format!("{what} was not ready in time; it may still become so, and can be asked for again"),
+    )
 }
 
 /// Runs a future on this thread. The task that the thread runs, if any, counts as blocked meanwhile.

@@ -25,8 +25,8 @@ pub use get::{Get, get_all};
 pub use put::Buffer;
 pub(crate) use put::{put_encoded, store_result};
 pub(crate) use slot::{Outcome, Slot};
-pub(crate) use stream::StreamSlot;
 pub use stream::RefStream;
+pub(crate) use stream::StreamSlot;
 pub use wait::{Wait, Waited, wait};
 
 /// A typed reference to an object: the result of a task, an item of a stream, or something put.
@@ -89,7 +89,11 @@ impl<T> Ref<T> {
     /// [`Ref::cancel`] with options.
     pub fn cancel_with(&self, options: CancelOptions) {
         let CancelOptions { force, recursive } = options;
-        self.slot.link.op(v1::client_op::Op::Cancel(v1::Cancel { id: self.slot.id.write(), force, recursive }));
+        self.slot.link.op(v1::client_op::Op::Cancel(v1::Cancel {
+            id: self.slot.id.write(),
+            force,
+            recursive,
+        }));
     }
 
     /// The same object, read as another type: for refs from code that could not know it.
@@ -169,7 +173,9 @@ impl<T: Data> IntoFuture for &Ref<T> {
 impl<T> Serialize for Ref<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !collected(self.slot.id.0, self.slot.clone()) {
-            return Err(serde::ser::Error::custom("a Ref can be written only inside an argument, a result or a value that is put"));
+            return Err(serde::ser::Error::custom(
+                "a Ref can be written only inside an argument, a result or a value that is put",
+            ));
         }
         serialize_extension(serializer, Extension::Ref, self.slot.id.as_bytes())
     }

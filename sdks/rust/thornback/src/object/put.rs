@@ -10,8 +10,8 @@ use thornback_wire::object::Plan;
 use thornback_wire::v1;
 use tokio::sync::oneshot;
 
-use super::slot::{Outcome, Slot};
 use super::Ref;
+use super::slot::{Outcome, Slot};
 use crate::client::Client;
 use crate::link::{Item, Room, Storing};
 use crate::value::{Data, Encoded, encode_owned};
@@ -44,16 +44,22 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub async fn create(&self, bytes: usize) -> Result<Buffer> {
-        let plan = Plan::new(Format::Raw, "", bytes as u64, &[]).map_err(|error| Error::invalid(error.to_string()))?;
+        let plan = Plan::new(Format::Raw, "", bytes as u64, &[])
+            .map_err(|error| Error::invalid(error.to_string()))?;
         let id = self.link.next_put();
         let (sender, receiver) = oneshot::channel();
         self.link.push(Item::Room(id, plan.size, sender));
-        let room = receiver.await.unwrap_or_else(|_| Err(Error::connection_lost("the session ended before there was room for the object")))?;
+        let room = receiver.await.unwrap_or_else(|_| {
+            Err(Error::connection_lost("the session ended before there was room for the object"))
+        })?;
         // Within the object's size, which was addressable when it was asked for.
         let start = usize::try_from(plan.data.start).unwrap_or(usize::MAX);
         let body = match room {
             Some(mut room) => {
-                let header = room.as_mut().get_mut(..plan.header.len()).ok_or_else(|| Error::new(Code::Internal, "the node gave too little room"))?;
+                let header = room
+                    .as_mut()
+                    .get_mut(..plan.header.len())
+                    .ok_or_else(|| Error::new(Code::Internal, "the node gave too little room"))?;
                 header.copy_from_slice(&plan.header);
                 Body::Shared(room, start..start + bytes)
             }
@@ -93,11 +99,16 @@ impl Buffer {
                 let slot = Slot::complete(&self.client, self.id, Outcome::Stored);
                 self.client.link.push_with(|outbox| {
                     outbox.push(Item::Expect(self.id, Arc::downgrade(&slot)));
-                    outbox.push(Item::Op(v1::client_op::Op::Seal(v1::Seal { object: self.id.write(), refs: Vec::new() })));
+                    outbox.push(Item::Op(v1::client_op::Op::Seal(v1::Seal {
+                        object: self.id.write(),
+                        refs: Vec::new(),
+                    })));
                 });
                 Ref::from_slot(slot)
             }
-            None => Ref::failed(&self.client, self.id, Error::new(Code::Internal, "an object was sealed twice")),
+            None => {
+                Ref::failed(&self.client, self.id, Error::new(Code::Internal, "an object was sealed twice"))
+            }
         }
     }
 }
@@ -162,8 +173,16 @@ pub(crate) fn put_encoded<T>(client: &Client, id: ObjectId, encoded: Encoded) ->
 }
 
 /// Stores the result of a running task.
-pub(crate) async fn store_result(client: &Client, task: TaskId, attempt: u32, index: u32, encoded: Encoded) -> Result<()> {
+pub(crate) async fn store_result(
+    client: &Client,
+    task: TaskId,
+    attempt: u32,
+    index: u32,
+    encoded: Encoded,
+) -> Result<()> {
     let (storing, stored) = Storing::result(task.output(index), task, attempt, encoded)?;
     client.link.push(Item::Store(Box::new(storing)));
-    stored.await.unwrap_or_else(|_| Err(Error::connection_lost("the session ended before the result was stored")))
+    stored
+        .await
+        .unwrap_or_else(|_| Err(Error::connection_lost("the session ended before the result was stored")))
 }

@@ -76,7 +76,13 @@ impl Slot {
         Slot::new(client, id, Some(Outcome::Failed(error)), false, false)
     }
 
-    fn new(client: &Client, id: ObjectId, outcome: Option<Outcome>, unwatched: bool, counted: bool) -> Arc<Slot> {
+    fn new(
+        client: &Client,
+        id: ObjectId,
+        outcome: Option<Outcome>,
+        unwatched: bool,
+        counted: bool,
+    ) -> Arc<Slot> {
         Arc::new(Slot {
             id,
             link: client.link.clone(),

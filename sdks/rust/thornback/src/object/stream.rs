@@ -88,13 +88,19 @@ impl<T> RefStream<T> {
     /// [`RefStream::cancel`] with options.
     pub fn cancel_with(&self, options: CancelOptions) {
         let CancelOptions { force, recursive } = options;
-        self.slot.link.op(v1::client_op::Op::Cancel(v1::Cancel { id: self.slot.task.write(), force, recursive }));
+        self.slot.link.op(v1::client_op::Op::Cancel(v1::Cancel {
+            id: self.slot.task.write(),
+            force,
+            recursive,
+        }));
     }
 
     fn poll_next_ref(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Ref<T>>>> {
         let next = self.slot.poll_next(cx);
         match next {
-            Poll::Pending if self.waiting.is_none() => self.waiting = Waiting::begin(self.slot.scope.as_ref(), false),
+            Poll::Pending if self.waiting.is_none() => {
+                self.waiting = Waiting::begin(self.slot.scope.as_ref(), false)
+            }
             Poll::Pending => {}
             Poll::Ready(_) => self.waiting = None,
         }
@@ -136,7 +142,12 @@ impl<T> fmt::Debug for RefStream<T> {
 
 impl StreamSlot {
     pub(crate) fn new(client: &Client, task: TaskId) -> Arc<StreamSlot> {
-        Arc::new(StreamSlot { task, link: client.link.clone(), scope: client.scope.clone(), state: Mutex::default() })
+        Arc::new(StreamSlot {
+            task,
+            link: client.link.clone(),
+            scope: client.scope.clone(),
+            state: Mutex::default(),
+        })
     }
 
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Result<Arc<Slot>>>> {

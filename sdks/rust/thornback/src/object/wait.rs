@@ -63,7 +63,8 @@ impl Wake for Tally {
 
 impl Tally {
     fn one_less(&self) {
-        let before = self.missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| missing.checked_sub(1));
+        let before =
+            self.missing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |missing| missing.checked_sub(1));
         if before == Ok(1) {
             self.waiter.wake();
         }
@@ -101,7 +102,11 @@ impl<T> Wait<T> {
             return Err(Error::invalid("a ref was given to wait for twice; pass each once"));
         }
         if self.count > self.refs.len() {
-            return Err(Error::invalid(format!("{} refs can never be ready: only {} were given", self.count, self.refs.len())));
+            return Err(Error::invalid(format!(
+                "{} refs can never be ready: only {} were given",
+                self.count,
+                self.refs.len()
+            )));
         }
         Ok(())
     }
@@ -125,7 +130,11 @@ impl<T> Wait<T> {
         let mut waited = Waited { ready: Vec::new(), pending: Vec::new() };
         for (r, mut key) in std::mem::take(&mut self.refs) {
             r.slot().forget(&mut key);
-            let list = if waited.ready.len() < self.count && r.is_ready() { &mut waited.ready } else { &mut waited.pending };
+            let list = if waited.ready.len() < self.count && r.is_ready() {
+                &mut waited.ready
+            } else {
+                &mut waited.pending
+            };
             list.push(r);
         }
         waited
@@ -143,13 +152,15 @@ impl<T> Future for Wait<T> {
             }
             None => {
                 self.check()?;
-                let tally = Arc::new(Tally { missing: AtomicUsize::new(self.count), waiter: AtomicWaker::new() });
+                let tally =
+                    Arc::new(Tally { missing: AtomicUsize::new(self.count), waiter: AtomicWaker::new() });
                 tally.waiter.register(cx.waker());
                 self.count_ready(&tally);
                 self.tally.insert(tally).clone()
             }
         };
-        let late = !self.patient || self.timer.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
+        let late =
+            !self.patient || self.timer.as_mut().is_some_and(|timer| Pin::new(timer).poll(cx).is_ready());
         if tally.is_done() || late {
             self.waiting = None;
             return Poll::Ready(Ok(self.sort()));

@@ -17,7 +17,11 @@ pub(crate) enum Extension {
     BigInteger = 6,
 }
 
-pub(crate) fn serialize_extension<S: Serializer>(serializer: S, kind: Extension, payload: &[u8]) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize_extension<S: Serializer>(
+    serializer: S,
+    kind: Extension,
+    payload: &[u8],
+) -> Result<S::Ok, S::Error> {
     struct Tagged<'a>(i8, &'a [u8]);
     impl Serialize for Tagged<'_> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -37,7 +41,11 @@ pub(crate) fn serialize_extension<S: Serializer>(serializer: S, kind: Extension,
 }
 
 /// Reads an extension of one kind and gives its payload to `read`, whose error becomes that of the deserializer.
-pub(crate) fn deserialize_extension<'de, D, R, T>(deserializer: D, kind: Extension, read: R) -> Result<T, D::Error>
+pub(crate) fn deserialize_extension<'de, D, R, T>(
+    deserializer: D,
+    kind: Extension,
+    read: R,
+) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     R: FnOnce(&[u8]) -> Result<T, String>,
@@ -55,10 +63,15 @@ where
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
-            let found: i8 = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &"a type and a payload"))?;
-            let payload: PayloadBuf = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &"a type and a payload"))?;
+            let found: i8 =
+                seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &"a type and a payload"))?;
+            let payload: PayloadBuf =
+                seq.next_element()?.ok_or_else(|| A::Error::invalid_length(1, &"a type and a payload"))?;
             if found != self.0 as i8 {
-                return Err(A::Error::custom(format_args!("found a MessagePack extension of type {found}, expected {} ({:?})", self.0 as i8, self.0)));
+                return Err(A::Error::custom(format_args!(
+                    "found a MessagePack extension of type {found}, expected {} ({:?})",
+                    self.0 as i8, self.0
+                )));
             }
             (self.1)(&payload.0).map_err(A::Error::custom)
         }
@@ -104,7 +117,10 @@ pub mod uuid {
     ///
     /// # Errors
     /// Only those of the serializer.
-    pub fn serialize<S: Serializer, T: Clone + Into<[u8; 16]>>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer, T: Clone + Into<[u8; 16]>>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serialize_extension(serializer, Extension::Uuid, &value.clone().into())
     }
 
@@ -114,7 +130,9 @@ pub mod uuid {
     /// If the value is not a UUID.
     pub fn deserialize<'de, D: Deserializer<'de>, T: From<[u8; 16]>>(deserializer: D) -> Result<T, D::Error> {
         deserialize_extension(deserializer, Extension::Uuid, |payload| {
-            <[u8; 16]>::try_from(payload).map(T::from).map_err(|_| format!("a UUID of {} bytes", payload.len()))
+            <[u8; 16]>::try_from(payload)
+                .map(T::from)
+                .map_err(|_| format!("a UUID of {} bytes", payload.len()))
         })
     }
 }
@@ -145,12 +163,16 @@ pub mod big_integer {
             let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
             let digits = &magnitude[zeros..];
             let mut bytes = [0; 16];
-            let start = bytes.len().checked_sub(digits.len()).ok_or("a big integer that does not fit in 128 bits")?;
+            let start =
+                bytes.len().checked_sub(digits.len()).ok_or("a big integer that does not fit in 128 bits")?;
             bytes[start..].copy_from_slice(digits);
             let magnitude = u128::from_be_bytes(bytes);
             match sign {
-                0 => i128::try_from(magnitude).map_err(|_| "a big integer that does not fit in 128 bits".to_string()),
-                1 => 0i128.checked_sub_unsigned(magnitude).ok_or_else(|| "a big integer that does not fit in 128 bits".to_string()),
+                0 => i128::try_from(magnitude)
+                    .map_err(|_| "a big integer that does not fit in 128 bits".to_string()),
+                1 => 0i128
+                    .checked_sub_unsigned(magnitude)
+                    .ok_or_else(|| "a big integer that does not fit in 128 bits".to_string()),
                 other => Err(format!("a big integer with the sign {other}")),
             }
         })
@@ -184,7 +206,10 @@ mod tests {
         assert_eq!(bytes(-256), [0xc7, 3, 6, 1, 1, 0]);
         assert_eq!(bytes(0), [0xd4, 6, 0]);
         for value in [0, 1, -1, i128::from(u64::MAX) + 1, i128::MAX, i128::MIN] {
-            assert_eq!(decode::<Big>(encode(&Big(value)).expect("encodes").value).expect("decodes"), Big(value));
+            assert_eq!(
+                decode::<Big>(encode(&Big(value)).expect("encodes").value).expect("decodes"),
+                Big(value)
+            );
         }
     }
 

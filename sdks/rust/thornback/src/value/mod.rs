@@ -23,8 +23,8 @@ use thornback_types::{Code, Format, Value};
 
 use crate::{Error, Result};
 
-pub use ext::{big_integer, uuid};
 pub(crate) use ext::{Extension, deserialize_extension, serialize_extension};
+pub use ext::{big_integer, uuid};
 pub(crate) use refs::{Keep, collect, collected, decode_context, with_decode_context};
 pub use tensor::{Element, Tensor};
 
@@ -94,7 +94,11 @@ pub(crate) fn decode<T: Data>(value: Value) -> Result<T> {
     } else if let Some(slot) = any.downcast_mut::<Option<Vec<u8>>>() {
         *slot = Some(if value.format == Format::Raw { value.data.into() } else { msgpack::decode(&value)? });
     } else if let Some(slot) = any.downcast_mut::<Option<Tensor>>() {
-        *slot = Some(if value.format == Format::Tensor { Tensor::from_value(value)? } else { msgpack::decode(&value)? });
+        *slot = Some(if value.format == Format::Tensor {
+            Tensor::from_value(value)?
+        } else {
+            msgpack::decode(&value)?
+        });
     } else {
         return msgpack::decode(&value);
     }
@@ -109,9 +113,15 @@ fn plain(value: Value) -> Encoded {
 fn unsupported<T>(value: &Value) -> Error {
     let wanted = std::any::type_name::<T>();
     let message = match value.format {
-        Format::Raw => format!("the value is raw bytes and cannot be read as {wanted}; receive it as thornback::Bytes or Vec<u8>"),
-        Format::Tensor => format!("the value is a tensor and cannot be read as {wanted}; receive it as thornback::Tensor"),
-        Format::Arrow => format!("the value is an Arrow stream and cannot be read as {wanted}; receive it as thornback::Bytes and give that to an Arrow reader"),
+        Format::Raw => format!(
+            "the value is raw bytes and cannot be read as {wanted}; receive it as thornback::Bytes or Vec<u8>"
+        ),
+        Format::Tensor => {
+            format!("the value is a tensor and cannot be read as {wanted}; receive it as thornback::Tensor")
+        }
+        Format::Arrow => format!(
+            "the value is an Arrow stream and cannot be read as {wanted}; receive it as thornback::Bytes and give that to an Arrow reader"
+        ),
         Format::Private => format!(
             "the value is in the private format {:?}, which Rust cannot read; its sender should pass plain data (numbers, text, bytes, lists, maps)",
             String::from_utf8_lossy(&value.schema)
@@ -206,7 +216,11 @@ mod tests {
     fn a_value_of_the_wrong_format_says_what_to_use() {
         let error = decode::<i64>(Value::raw(&b"x"[..])).expect_err("bytes are no number");
         assert!(error.is(Code::UnsupportedFormat) && error.message().contains("Vec<u8>"), "{error}");
-        let pickle = Value { format: Format::Private, schema: Bytes::from_static(b"python/pickle5"), ..Value::default() };
+        let pickle = Value {
+            format: Format::Private,
+            schema: Bytes::from_static(b"python/pickle5"),
+            ..Value::default()
+        };
         assert!(decode::<String>(pickle).expect_err("private").message().contains("python/pickle5"));
     }
 
@@ -219,13 +233,17 @@ mod tests {
 
     #[test]
     fn bytes_after_the_value_are_refused() {
-        let value = Value { format: Format::MsgPack, data: Bytes::from_static(b"\x01\x02"), ..Value::default() };
+        let value =
+            Value { format: Format::MsgPack, data: Bytes::from_static(b"\x01\x02"), ..Value::default() };
         assert!(decode::<i64>(value).is_err());
     }
 
     #[test]
     fn no_bytes_make_the_decoder_panic_or_allocate_wildly() {
-        let seed = encode(&BTreeMap::from([("k".to_string(), vec![Some("v".to_string()), None])])).expect("encodes").value.data;
+        let seed = encode(&BTreeMap::from([("k".to_string(), vec![Some("v".to_string()), None])]))
+            .expect("encodes")
+            .value
+            .data;
         for at in 0..seed.len() {
             for byte in 0..=255u8 {
                 let mut data = seed.to_vec();
@@ -236,7 +254,11 @@ mod tests {
                 }
             }
         }
-        let lying = Value { format: Format::MsgPack, data: Bytes::from_static(b"\xdd\xff\xff\xff\xff"), ..Value::default() };
+        let lying = Value {
+            format: Format::MsgPack,
+            data: Bytes::from_static(b"\xdd\xff\xff\xff\xff"),
+            ..Value::default()
+        };
         assert!(decode::<Vec<String>>(lying).is_err());
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     if block.capacity() < 512 {
         block.reserve(BLOCK_BYTES);
     }
-    let mut serializer = rmp_serde::Serializer::new((&mut block).writer()).with_struct_map().with_bytes(BytesMode::ForceIterables);
+    let mut serializer = rmp_serde::Serializer::new((&mut block).writer())
+        .with_struct_map()
+        .with_bytes(BytesMode::ForceIterables);
     let (written, keep) = collect(|| value.serialize(&mut serializer));
     let data = block.split().freeze();
     BLOCK.set(block);

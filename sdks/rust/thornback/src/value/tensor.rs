@@ -81,11 +81,18 @@ impl Tensor {
         let mut strides = vec![0; shape.len()];
         let mut step = width;
         for (stride, length) in strides.iter_mut().zip(shape).rev() {
-            *stride = i64::try_from(step).map_err(|_| Error::invalid("the tensor is larger than memory can be"))?;
-            step = step.checked_mul(*length).ok_or_else(|| Error::invalid("the tensor is larger than memory can be"))?;
+            *stride =
+                i64::try_from(step).map_err(|_| Error::invalid("the tensor is larger than memory can be"))?;
+            step = step
+                .checked_mul(*length)
+                .ok_or_else(|| Error::invalid("the tensor is larger than memory can be"))?;
         }
         if step != data.len() as u64 {
-            return Err(Error::invalid(format!("a {dtype} tensor of shape {} takes {step} bytes; {} were given", Tuple(shape), data.len())));
+            return Err(Error::invalid(format!(
+                "a {dtype} tensor of shape {} takes {step} bytes; {} were given",
+                Tuple(shape),
+                data.len()
+            )));
         }
         Ok(Tensor { dtype: dtype.into(), shape: shape.into(), strides, data })
     }
@@ -117,13 +124,18 @@ impl Tensor {
     /// Whether the elements lie in row-major order without gaps.
     #[must_use]
     pub fn is_contiguous(&self) -> bool {
-        Tensor::from_bytes(&self.dtype, &self.shape, self.data.clone()).is_ok_and(|plain| plain.strides == self.strides)
+        Tensor::from_bytes(&self.dtype, &self.shape, self.data.clone())
+            .is_ok_and(|plain| plain.strides == self.strides)
     }
 
     /// The elements in place, if they are of this type and lie in row-major order.
     #[must_use]
     pub fn as_slice<E: Element>(&self) -> Option<&[E]> {
-        if self.dtype == E::DTYPE && self.is_contiguous() { bytemuck::try_cast_slice(&self.data).ok() } else { None }
+        if self.dtype == E::DTYPE && self.is_contiguous() {
+            bytemuck::try_cast_slice(&self.data).ok()
+        } else {
+            None
+        }
     }
 
     /// A copy of the elements, if they are of this type and lie in row-major order; unlike [`Tensor::as_slice`] it works for bytes that
@@ -141,11 +153,17 @@ impl Tensor {
     }
 
     pub(super) fn into_value(self) -> Value {
-        Value { format: Format::Tensor, schema: Bytes::from(self.schema()), buffers: vec![self.data], ..Value::default() }
+        Value {
+            format: Format::Tensor,
+            schema: Bytes::from(self.schema()),
+            buffers: vec![self.data],
+            ..Value::default()
+        }
     }
 
     pub(super) fn from_value(value: Value) -> Result<Tensor> {
-        let schema = str::from_utf8(&value.schema).map_err(|_| Error::invalid("the schema of a tensor is not text"))?;
+        let schema = str::from_utf8(&value.schema)
+            .map_err(|_| Error::invalid("the schema of a tensor is not text"))?;
         let data = value.buffers.into_iter().next().unwrap_or_default();
         Tensor::parse(schema, data).map_err(Error::invalid)
     }
@@ -153,7 +171,9 @@ impl Tensor {
     fn parse(schema: &str, data: Bytes) -> Result<Tensor, String> {
         let bad = || format!("{schema:?} is no schema of a tensor; it looks like \"<f8;(2, 3);(24, 8)\"");
         let mut parts = schema.split(';');
-        let (Some(dtype), Some(shape), strides, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        let (Some(dtype), Some(shape), strides, None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
             return Err(bad());
         };
         let shape = tuple(shape).ok_or_else(bad)?;
@@ -162,7 +182,12 @@ impl Tensor {
     }
 
     /// A tensor of a peer's: whoever indexes by its strides must stay inside its bytes.
-    fn checked(dtype: String, shape: Vec<u64>, strides: Option<Vec<i64>>, data: Bytes) -> Result<Tensor, String> {
+    fn checked(
+        dtype: String,
+        shape: Vec<u64>,
+        strides: Option<Vec<i64>>,
+        data: Bytes,
+    ) -> Result<Tensor, String> {
         let Some(strides) = strides else {
             return Tensor::from_bytes(&dtype, &shape, data).map_err(|error| error.message().to_string());
         };
@@ -180,7 +205,12 @@ impl Tensor {
             end = end.saturating_add(i128::from(length - 1) * i128::from(*stride));
         }
         if end > data.len() as i128 {
-            return Err(format!("a tensor of shape {} and strides {} reaches beyond its {} bytes", Tuple(&shape), Tuple(&strides), data.len()));
+            return Err(format!(
+                "a tensor of shape {} and strides {} reaches beyond its {} bytes",
+                Tuple(&shape),
+                Tuple(&strides),
+                data.len()
+            ));
         }
         Ok(Tensor { dtype, shape, strides, data })
     }
@@ -195,7 +225,8 @@ impl fmt::Debug for Tensor {
 /// Inside another value: an extension, which is MessagePack of the schema and the elements. They are copied.
 impl Serialize for Tensor {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let payload = rmp_serde::to_vec(&(&self.dtype, &self.shape, &self.strides, &self.data)).map_err(serde::ser::Error::custom)?;
+        let payload = rmp_serde::to_vec(&(&self.dtype, &self.shape, &self.strides, &self.data))
+            .map_err(serde::ser::Error::custom)?;
         serialize_extension(serializer, Extension::Tensor, &payload)
     }
 }
@@ -205,8 +236,8 @@ impl<'de> Deserialize<'de> for Tensor {
         deserialize_extension(deserializer, Extension::Tensor, |payload| {
             // A position among the value's buffers may stand in place of the elements, but only in a private format of the writer's.
             type Parts = (String, Vec<u64>, Option<Vec<i64>>, Bytes);
-            let (dtype, shape, strides, data): Parts =
-                rmp_serde::from_slice(payload).map_err(|error| format!("a tensor that cannot be read: {error}"))?;
+            let (dtype, shape, strides, data): Parts = rmp_serde::from_slice(payload)
+                .map_err(|error| format!("a tensor that cannot be read: {error}"))?;
             Tensor::checked(dtype, shape, strides, data)
         })
     }
@@ -216,7 +247,9 @@ fn element_bytes(dtype: &str) -> Result<u64> {
     let digits = dtype.trim_start_matches(|c: char| !c.is_ascii_digit());
     match digits.parse() {
         Ok(bytes) if bytes > 0 => Ok(bytes),
-        _ => Err(Error::invalid(format!("{dtype:?} is no element type of known size; NumPy's names such as \"<f8\" are meant"))),
+        _ => Err(Error::invalid(format!(
+            "{dtype:?} is no element type of known size; NumPy's names such as \"<f8\" are meant"
+        ))),
     }
 }
 
@@ -241,7 +274,11 @@ impl<T: fmt::Display> fmt::Display for Tuple<'_, T> {
 fn tuple<T: std::str::FromStr>(text: &str) -> Option<Vec<T>> {
     let inner = text.trim().strip_prefix('(')?.strip_suffix(')')?.trim();
     let inner = inner.strip_suffix(',').unwrap_or(inner);
-    if inner.is_empty() { Some(Vec::new()) } else { inner.split(',').map(|part| part.trim().parse().ok()).collect() }
+    if inner.is_empty() {
+        Some(Vec::new())
+    } else {
+        inner.split(',').map(|part| part.trim().parse().ok()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -269,14 +306,31 @@ mod tests {
     #[test]
     fn strides_cannot_reach_beyond_the_bytes() {
         let of = |schema: &'static str, bytes: usize| {
-            let value = Value { format: Format::Tensor, schema: Bytes::from_static(schema.as_bytes()), buffers: vec![vec![0; bytes].into()], ..Value::default() };
+            let value = Value {
+                format: Format::Tensor,
+                schema: Bytes::from_static(schema.as_bytes()),
+                buffers: vec![vec![0; bytes].into()],
+                ..Value::default()
+            };
             decode::<Tensor>(value)
         };
         assert!(of("<f8;(2, 3);(24, 8)", 48).is_ok());
-        assert!(of("<f8;(3, 2);(8, 24)", 48).is_ok_and(|tensor| !tensor.is_contiguous() && tensor.as_slice::<f64>().is_none()));
+        assert!(
+            of("<f8;(3, 2);(8, 24)", 48)
+                .is_ok_and(|tensor| !tensor.is_contiguous() && tensor.as_slice::<f64>().is_none())
+        );
         assert!(of("<f8;(0, 3);(24, 8)", 0).is_ok());
         assert!(of("<f8;(2, 3)", 48).is_ok_and(|tensor| tensor.is_contiguous()));
-        for bad in ["<f8;(2, 3);(32, 8)", "<f8;(2,);(-8,)", "<f8;2", "<f8", "f;(2,);(8,)", "<f8;(18446744073709551615,);(9223372036854775807,)", "<f8;(a,);(8,)", ""] {
+        for bad in [
+            "<f8;(2, 3);(32, 8)",
+            "<f8;(2,);(-8,)",
+            "<f8;2",
+            "<f8",
+            "f;(2,);(8,)",
+            "<f8;(18446744073709551615,);(9223372036854775807,)",
+            "<f8;(a,);(8,)",
+            "",
+        ] {
             assert!(of(bad, 48).is_err(), "{bad}");
         }
     }

@@ -65,7 +65,14 @@ struct Started {
 
 impl Executor {
     pub(super) fn new(inbox: Arc<Inbox>, client: Client) -> Executor {
-        Executor { inbox, client, running: FuturesUnordered::new(), actor: None, creating: false, leaving: false }
+        Executor {
+            inbox,
+            client,
+            running: FuturesUnordered::new(),
+            actor: None,
+            creating: false,
+            leaving: false,
+        }
     }
 
     /// Runs until the session is over.
@@ -158,7 +165,10 @@ impl Executor {
                         let run = method.run;
                         Ok(Box::new(move |invocation| run(cell, invocation)))
                     }
-                    _ => Err(not_found(&format!("the actor class {} has no method {:?}", actor.class.name, job.declared.function))),
+                    _ => Err(not_found(&format!(
+                        "the actor class {} has no method {:?}",
+                        actor.class.name, job.declared.function
+                    ))),
                 }
             }
             (Target::Function(definition), _) => Ok(Box::new(definition.run)),
@@ -194,7 +204,8 @@ impl Executor {
         };
         if let Ok(class) = &class {
             let max_concurrency = usize::try_from(setup.max_concurrency).unwrap_or(1).max(1);
-            self.actor = Some(Actor { info: info.clone(), class: class.clone(), cell: None, max_concurrency });
+            self.actor =
+                Some(Actor { info: info.clone(), class: class.clone(), cell: None, max_concurrency });
         }
         let answer = Answer { client: client.clone(), call: call.clone(), wire_task: job.run.task.clone() };
         let call = call.clone();
@@ -223,13 +234,19 @@ fn not_found(message: &str) -> Error {
 }
 
 /// Gets the arguments together. Those that lie where this process cannot see them are fetched first.
-async fn invocation(job: Job, client: Client, call: Arc<Call>, actor: Option<ActorInfo>) -> Result<Invocation> {
+async fn invocation(
+    job: Job,
+    client: Client,
+    call: Arc<Call>,
+    actor: Option<ActorInfo>,
+) -> Result<Invocation> {
     let Job { mut run, task, declared } = job;
     for arg in &mut run.args {
         if let Some(v1::arg::Arg::Stored(stored)) = &arg.arg
             && stored.location.is_none_or(|location| location.arena == 0)
         {
-            let object = ObjectId::from_slice(&stored.object).ok_or_else(|| Error::invalid("a stored argument without an id"))?;
+            let object = ObjectId::from_slice(&stored.object)
+                .ok_or_else(|| Error::invalid("a stored argument without an id"))?;
             let slot = FetchSlot::start(&client.link, object);
             let value = poll_fn(|cx| slot.poll(cx)).await?.into_value()?;
             arg.arg = Some(v1::arg::Arg::Value(value.into()));
@@ -292,7 +309,8 @@ impl Answer {
 
     fn done(&self, results: Vec<v1::Result>, failure: Option<Box<v1::Failure>>) {
         let yielded = self.call.yielded.load(Ordering::Relaxed);
-        let done = v1::Done { task: self.wire_task.clone(), attempt: self.call.attempt, results, failure, yielded };
+        let done =
+            v1::Done { task: self.wire_task.clone(), attempt: self.call.attempt, results, failure, yielded };
         // The executor says when nothing more comes.
         self.client.link.push_lazily(Item::Op(v1::client_op::Op::Done(done)));
     }
@@ -329,7 +347,8 @@ impl Future for Started {
         // A future that is over is not polled again.
         let Some(work) = &mut this.work else { return Poll::Pending };
         this.scope.wake();
-        let polled = crate::scope::enter(&this.client, || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))));
+        let polled =
+            crate::scope::enter(&this.client, || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))));
         let over = match polled {
             Ok(Poll::Pending) => {
                 this.scope.rest();

@@ -33,7 +33,12 @@ impl Registry {
     }
 
     pub(super) fn announce(&self) -> Vec<v1::Function> {
-        let function = |name: &str, args: u32, actor| v1::Function { name: name.into(), min_args: args, max_args: i32::try_from(args).unwrap_or(-1), actor };
+        let function = |name: &str, args: u32, actor| v1::Function {
+            name: name.into(),
+            min_args: args,
+            max_args: i32::try_from(args).unwrap_or(-1),
+            actor,
+        };
         let mut announced: Vec<_> = self
             .functions
             .values()
@@ -141,7 +146,8 @@ impl Inbox {
             (None, None) => Target::Other,
         };
         let label = if declare.name.is_empty() { declare.function.clone() } else { declare.name };
-        let declared = Declared { function: declare.function, label, stream_window: declare.stream_window, target };
+        let declared =
+            Declared { function: declare.function, label, stream_window: declare.stream_window, target };
         lock(&self.state).declarations.insert(declare.number, Arc::new(declared));
     }
 
@@ -165,7 +171,9 @@ impl Inbox {
     pub(crate) fn interrupt(&self, interrupt: &v1::Interrupt) -> Option<(v1::Run, v1::Failure)> {
         let task = TaskId::from_slice(&interrupt.task)?;
         let mut state = lock(&self.state);
-        if let Some(at) = state.jobs.iter().position(|job| job.task == task && job.run.attempt == interrupt.attempt) {
+        if let Some(at) =
+            state.jobs.iter().position(|job| job.task == task && job.run.attempt == interrupt.attempt)
+        {
             let job = state.jobs.remove(at)?;
             let failure = interruption(interrupt.code, "before it began").to_failure().of_task(task);
             return Some((job.run, failure.into()));
@@ -180,7 +188,8 @@ impl Inbox {
 
     pub(crate) fn resume(&self, resume: &v1::Resume) {
         let Some(task) = TaskId::from_slice(&resume.task) else { return };
-        let call = lock(&self.state).running.get(&task).filter(|call| call.attempt == resume.attempt).cloned();
+        let call =
+            lock(&self.state).running.get(&task).filter(|call| call.attempt == resume.attempt).cloned();
         if let Some(call) = call {
             call.consumed.fetch_max(resume.consumed, Ordering::AcqRel);
             call.gate.wake();
@@ -190,7 +199,8 @@ impl Inbox {
     /// Gives back those that have not started.
     pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<v1::Run> {
         let mut state = lock(&self.state);
-        let (back, keep) = std::mem::take(&mut state.jobs).into_iter().partition(|job: &Job| tasks.contains(&job.run.task));
+        let (back, keep) =
+            std::mem::take(&mut state.jobs).into_iter().partition(|job: &Job| tasks.contains(&job.run.task));
         state.jobs = keep;
         let back: VecDeque<Job> = back;
         back.into_iter().map(|job| job.run).collect()
@@ -245,7 +255,9 @@ impl Inbox {
 /// The objects that are pinned for a run's arguments.
 pub(crate) fn pinned(run: &v1::Run) -> impl Iterator<Item = ObjectId> {
     run.args.iter().filter_map(|arg| match &arg.arg {
-        Some(v1::arg::Arg::Stored(stored)) if stored.location.is_some_and(|location| location.arena != 0) => ObjectId::from_slice(&stored.object),
+        Some(v1::arg::Arg::Stored(stored)) if stored.location.is_some_and(|location| location.arena != 0) => {
+            ObjectId::from_slice(&stored.object)
+        }
         _ => None,
     })
 }

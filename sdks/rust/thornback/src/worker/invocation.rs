@@ -45,7 +45,10 @@ impl Invocation {
             _ => self.args.iter().position(|arg| arg.keyword == name).and_then(|at| self.args.remove(at)),
         };
         let Some(arg) = arg else {
-            return Err(Error::new(Code::WrongArity, format!("{} was called without its argument `{name}`", self.declared.function)));
+            return Err(Error::new(
+                Code::WrongArity,
+                format!("{} was called without its argument `{name}`", self.declared.function),
+            ));
         };
         self.read(arg).map_err(|error| self.about_argument(name, &error))
     }
@@ -57,8 +60,17 @@ impl Invocation {
     pub fn no_more_args(&self) -> Result<()> {
         match self.args.front() {
             None => Ok(()),
-            Some(arg) if arg.keyword.is_empty() => Err(Error::new(Code::WrongArity, format!("{} was called with too many arguments", self.declared.function))),
-            Some(arg) => Err(Error::new(Code::WrongArity, format!("{} has no argument `{}`, or it was given twice", self.declared.function, arg.keyword))),
+            Some(arg) if arg.keyword.is_empty() => Err(Error::new(
+                Code::WrongArity,
+                format!("{} was called with too many arguments", self.declared.function),
+            )),
+            Some(arg) => Err(Error::new(
+                Code::WrongArity,
+                format!(
+                    "{} has no argument `{}`, or it was given twice",
+                    self.declared.function, arg.keyword
+                ),
+            )),
         }
     }
 
@@ -78,16 +90,24 @@ impl Invocation {
         match arg.arg {
             Some(v1::arg::Arg::Value(value)) => {
                 let value = Value::try_from(value).map_err(|invalid| Error::from(invalid.failure()))?;
-                if value.refs.is_empty() { decode(value) } else { with_decode_context(&self.context, || decode(value)) }
+                if value.refs.is_empty() {
+                    decode(value)
+                } else {
+                    with_decode_context(&self.context, || decode(value))
+                }
             }
             Some(v1::arg::Arg::Stored(stored)) => {
-                let object = ObjectId::from_slice(&stored.object).ok_or_else(|| Error::invalid("a stored argument without an id"))?;
-                let location = stored.location.ok_or_else(|| Error::invalid("a stored argument without a place"))?;
+                let object = ObjectId::from_slice(&stored.object)
+                    .ok_or_else(|| Error::invalid("a stored argument without an id"))?;
+                let location =
+                    stored.location.ok_or_else(|| Error::invalid("a stored argument without a place"))?;
                 let fetched = Fetched::pinned(&self.context.link, object, &location)?;
                 // What is found in it may refer to others, which the header does not tell.
                 with_decode_context(&self.context, || decode(fetched.into_value()?))
             }
-            Some(v1::arg::Arg::Ref(_)) | None => Err(Error::new(Code::Internal, "the node sent an argument that is no value")),
+            Some(v1::arg::Arg::Ref(_)) | None => {
+                Err(Error::new(Code::Internal, "the node sent an argument that is no value"))
+            }
         }
     }
 

@@ -149,7 +149,12 @@ impl Worker {
             Err(_) => self.address.map_or_else(crate::client::env_address, Ok)?,
         };
         let launch = std::env::var("THORNBACK_LAUNCH").ok();
-        let launch = launch.map(|text| text.parse().map_err(|_| Error::invalid(format!("THORNBACK_LAUNCH is {text:?}, which is no number")))).transpose()?;
+        let launch = launch
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| Error::invalid(format!("THORNBACK_LAUNCH is {text:?}, which is no number")))
+            })
+            .transpose()?;
         let pool = std::env::var("THORNBACK_POOL").ok().or(self.pool).unwrap_or_else(|| "rust".into());
         let hello = v1::Hello {
             role: v1::Role::Worker.into(),
@@ -162,7 +167,8 @@ impl Worker {
         let inbox = Arc::new(Inbox::new(self.registry));
         let token = crate::client::read_token(None)?;
         let at = Where::At(address.parse()?);
-        let link = open(Opening { at, token, hello, inbox: Some(inbox.clone()), listener: Box::new(Quiet) }).await?;
+        let link =
+            open(Opening { at, token, hello, inbox: Some(inbox.clone()), listener: Box::new(Quiet) }).await?;
         Executor::new(inbox, Client { link, scope: None }).run().await;
         Ok(())
     }

@@ -33,7 +33,10 @@ pub(super) fn install_hook() {
 
 /// What a caught panic tells the caller.
 pub(super) fn failure(payload: &(dyn Any + Send)) -> Error {
-    let said = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let said = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let mut failure = Failure::new(Code::TaskFailed, said.unwrap_or("the task panicked"));
     failure.types = vec!["thornback::Panic".into()];
     failure.language = LANGUAGE.into();

@@ -37,8 +37,16 @@ impl Sink {
         let result = if link.is_inline(&value) {
             v1::result::Result::Value(value.into())
         } else {
-            let number = u32::try_from(index).map_err(|_| Error::invalid("a stream has more items than can be numbered"))?;
-            store_result(&self.context, self.call.task, self.call.attempt, number, Encoded { value, keep: Default::default() }).await?;
+            let number = u32::try_from(index)
+                .map_err(|_| Error::invalid("a stream has more items than can be numbered"))?;
+            store_result(
+                &self.context,
+                self.call.task,
+                self.call.attempt,
+                number,
+                Encoded { value, keep: Default::default() },
+            )
+            .await?;
             v1::result::Result::Stored(true)
         };
         let item = Some(v1::Result { result: Some(result) });

@@ -92,9 +92,16 @@ fn names_are_found_taken_and_free_again() {
         assert!(error.is(Code::ActorNameTaken), "{error}");
         let same = CounterHandle::options().get_if_exists().create_named(&client, "shared", 0).await?;
         assert_eq!(same, made);
-        assert!(client.actor("shared", Some("elsewhere")).await.expect_err("another namespace").is(Code::ActorNotFound));
+        assert!(
+            client
+                .actor("shared", Some("elsewhere"))
+                .await
+                .expect_err("another namespace")
+                .is(Code::ActorNotFound)
+        );
         made.kill();
-        eventually("the name is free", || async { CounterHandle::find(&client, "shared").await.is_err() }).await;
+        eventually("the name is free", || async { CounterHandle::find(&client, "shared").await.is_err() })
+            .await;
         Ok(())
     });
 }
@@ -105,14 +112,16 @@ fn a_failed_constructor_fails_every_call() {
         let broken = FragileHandle::create(&client, false);
         for call in [broken.ping(), broken.ping()] {
             let error = call.await.expect_err("it was never made");
-            let chain: Vec<_> = std::iter::successors(Some(&error), |error| thornback::Error::cause(error)).collect();
+            let chain: Vec<_> =
+                std::iter::successors(Some(&error), |error| thornback::Error::cause(error)).collect();
             assert!(chain.iter().any(|error| error.is_type("tests.Broken")), "{error:?}");
         }
         assert_eq!(FragileHandle::create(&client, true).ping().await?, "pong");
         let unknown: Class<(), thornback::ActorHandle> = Class::named("tests.Nobody");
         let nobody = FragileHandle::from(unknown.create(&client));
         let error = nobody.ping().await.expect_err("nobody serves it");
-        let chain: Vec<_> = std::iter::successors(Some(&error), |error| thornback::Error::cause(error)).collect();
+        let chain: Vec<_> =
+            std::iter::successors(Some(&error), |error| thornback::Error::cause(error)).collect();
         assert!(chain.iter().any(|error| error.is(Code::FunctionNotFound)), "{error:?}");
         Ok(())
     });
@@ -178,7 +187,10 @@ fn an_actor_without_handles_ends() {
         let last = counter.add(1);
         drop(counter);
         assert_eq!(last.await?, 1, "calls that were sent are still answered");
-        eventually("the actor has ended", || async { client.status().await.is_ok_and(|status| status.actors == 0) }).await;
+        eventually("the actor has ended", || async {
+            client.status().await.is_ok_and(|status| status.actors == 0)
+        })
+        .await;
         Ok(())
     });
 }

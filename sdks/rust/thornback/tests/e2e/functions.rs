@@ -137,7 +137,8 @@ pub async fn make_bytes(length: usize, byte: u8) -> Vec<u8> {
 
 #[thornback::task]
 pub async fn double(tensor: Tensor) -> Result<Tensor> {
-    let elements = tensor.to_vec::<f64>().ok_or_else(|| Error::user("tests.WrongTensor", format!("{tensor:?}")))?;
+    let elements =
+        tensor.to_vec::<f64>().ok_or_else(|| Error::user("tests.WrongTensor", format!("{tensor:?}")))?;
     Tensor::from_vec(elements.into_iter().map(|x| x * 2.0).collect(), tensor.shape())
 }
 

@@ -11,7 +11,10 @@ const LARGE: usize = 3 << 20;
 
 /// What remains once nothing refers to anything.
 async fn all_is_released(client: &Client) {
-    eventually("all objects are released", || async { client.status().await.is_ok_and(|status| status.objects == 0) }).await;
+    eventually("all objects are released", || async {
+        client.status().await.is_ok_and(|status| status.objects == 0)
+    })
+    .await;
 }
 
 #[test]
@@ -44,7 +47,10 @@ fn a_large_value_is_read_in_place_and_gives_its_room_back() {
         assert!(status.store_used_bytes >= LARGE as u64, "{status:?}");
         assert!(a.iter().all(|byte| *byte == 7));
         drop((a, b));
-        eventually("the store is empty", || async { client.status().await.is_ok_and(|status| status.store_used_bytes == 0) }).await;
+        eventually("the store is empty", || async {
+            client.status().await.is_ok_and(|status| status.store_used_bytes == 0)
+        })
+        .await;
         Ok(())
     });
 }
@@ -63,7 +69,10 @@ fn an_object_can_be_filled_in_place() {
         // One that is not sealed leaves nothing behind.
         drop(client.create(LARGE).await?);
         all_is_released(&client).await;
-        eventually("the store is empty", || async { client.status().await.is_ok_and(|status| status.store_used_bytes == 0) }).await;
+        eventually("the store is empty", || async {
+            client.status().await.is_ok_and(|status| status.store_used_bytes == 0)
+        })
+        .await;
         Ok(())
     });
 }
@@ -72,7 +81,8 @@ fn an_object_can_be_filled_in_place() {
 fn tensors_travel_in_place() {
     with_client(|client| async move {
         for length in [3_u64, 1 << 18] {
-            let tensor = Tensor::from_vec((0..length).map(|x| x as f64).collect(), &[1, length]).expect("fits");
+            let tensor =
+                Tensor::from_vec((0..length).map(|x| x as f64).collect(), &[1, length]).expect("fits");
             let doubled = double::submit(&client, &tensor).await?;
             assert_eq!(doubled.shape(), [1, length]);
             let sum: f64 = doubled.to_vec::<f64>().expect("doubles").iter().sum();
@@ -167,7 +177,9 @@ fn what_can_never_fit_is_refused() {
 #[test]
 fn a_task_whose_argument_cannot_be_stored_fails_with_the_reason() {
     with_options(options().object_store_bytes(16 << 20), |client| async move {
-        let error = sum_bytes::submit(&client, Bytes::from(vec![0; 64 << 20])).await.expect_err("its argument cannot be stored");
+        let error = sum_bytes::submit(&client, Bytes::from(vec![0; 64 << 20]))
+            .await
+            .expect_err("its argument cannot be stored");
         assert!(error.is(Code::StoreFull), "{error}");
         Ok(())
     });

@@ -17,7 +17,10 @@ fn tasks_run_inside_a_group_and_its_resources_come_back() {
         assert_eq!(client.status().await?.available.get("CPU").copied().unwrap_or(0.0), 0.0);
         group.remove().await?;
         group.remove().await?;
-        eventually("the CPUs are back", || async { client.status().await.is_ok_and(|status| status.available.get("CPU") == Some(&2.0)) }).await;
+        eventually("the CPUs are back", || async {
+            client.status().await.is_ok_and(|status| status.available.get("CPU") == Some(&2.0))
+        })
+        .await;
         Ok(())
     });
 }
@@ -29,7 +32,10 @@ fn what_no_node_has_is_told_and_waited_for() {
     let options = options().on_notice(move |notice| heard.lock().expect("not poisoned").push(notice.clone()));
     with_options(options, |client| async move {
         let r = add::options().resource("unobtainium", 1.0).submit(&client, 1, 2);
-        eventually("the node says so", || async { notices.lock().expect("not poisoned").iter().any(|notice| notice.is(Code::Infeasible)) }).await;
+        eventually("the node says so", || async {
+            notices.lock().expect("not poisoned").iter().any(|notice| notice.is(Code::Infeasible))
+        })
+        .await;
         let error = r.get().timeout(Duration::from_millis(10)).await.expect_err("it waits");
         assert!(error.is(Code::GetTimeout), "{error}");
         r.cancel();

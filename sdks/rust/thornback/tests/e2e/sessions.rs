@@ -29,7 +29,11 @@ fn a_node_that_is_not_there_is_an_error() {
         let error = Client::connect("unix:/nonexistent/node.sock").await.expect_err("nobody listens");
         assert!(error.is(Code::ConnectionLost) && error.message().contains("/nonexistent"), "{error}");
         assert!(Client::connect("nonsense").await.expect_err("no address").is(Code::InvalidArgument));
-        let error = ConnectOptions::new().binary("/nonexistent/thornback").local().await.expect_err("no such program");
+        let error = ConnectOptions::new()
+            .binary("/nonexistent/thornback")
+            .local()
+            .await
+            .expect_err("no such program");
         assert!(error.message().contains("THORNBACK_BINARY"), "{error}");
         let error = ConnectOptions::new().binary("/bin/false").local().await.expect_err("it ends at once");
         assert!(error.message().contains("ended before it listened"), "{error}");
@@ -94,7 +98,8 @@ fn a_worker_without_a_node_is_an_error() {
             let error = Worker::new().serve().await.expect_err("no node is known");
             assert!(error.message().contains("THORNBACK_ADDRESS"), "{error}");
         }
-        let error = Worker::new().address("unix:/nonexistent/node.sock").serve().await.expect_err("nobody listens");
+        let error =
+            Worker::new().address("unix:/nonexistent/node.sock").serve().await.expect_err("nobody listens");
         assert!(error.is(Code::ConnectionLost), "{error}");
         Ok(())
     });

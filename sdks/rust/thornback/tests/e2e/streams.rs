@@ -9,7 +9,8 @@ use crate::support::{eventually, with_client};
 #[test]
 fn items_come_in_order_and_then_the_end() {
     with_client(|client| async move {
-        let items: Vec<u64> = StreamExt::map(count::submit(&client, 500), |item| item.expect("an item")).collect().await;
+        let items: Vec<u64> =
+            StreamExt::map(count::submit(&client, 500), |item| item.expect("an item")).collect().await;
         assert_eq!(items, (0..500).collect::<Vec<_>>());
         let mut empty = count::submit(&client, 0);
         assert!(empty.next().await.is_none());
@@ -43,7 +44,10 @@ fn large_items_and_refs_to_items() {
         assert!(stream.next().await.is_none());
         assert_eq!(first.await?, vec![0; 300_000]);
         drop(stream);
-        eventually("all items are released", || async { client.status().await.is_ok_and(|status| status.objects == 0 && status.store_used_bytes == 0) }).await;
+        eventually("all items are released", || async {
+            client.status().await.is_ok_and(|status| status.objects == 0 && status.store_used_bytes == 0)
+        })
+        .await;
         Ok(())
     });
 }
@@ -63,7 +67,10 @@ fn a_producer_does_not_run_far_ahead_and_ends_with_its_stream() {
         let made = read().unwrap_or_default();
         assert!(made <= 50 + 5, "{made} items were made, and 50 taken");
         drop(stream);
-        eventually("the producer has ended", || async { client.status().await.is_ok_and(|status| status.tasks_running == 0 && status.objects == 0) }).await;
+        eventually("the producer has ended", || async {
+            client.status().await.is_ok_and(|status| status.tasks_running == 0 && status.objects == 0)
+        })
+        .await;
         Ok(())
     });
 }
@@ -91,7 +98,8 @@ fn a_stream_can_be_cancelled() {
 fn methods_stream_too() {
     with_client(|client| async move {
         let counter = CounterHandle::create(&client, 0);
-        let items: Vec<u64> = StreamExt::map(counter.counts(20), |item| item.expect("an item")).collect().await;
+        let items: Vec<u64> =
+            StreamExt::map(counter.counts(20), |item| item.expect("an item")).collect().await;
         assert_eq!(items, (0..20).collect::<Vec<_>>());
         Ok(())
     });

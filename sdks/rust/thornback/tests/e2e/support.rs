@@ -17,7 +17,10 @@ pub fn with_client<F: Future<Output = thornback::Result<()>>>(test: impl FnOnce(
 }
 
 /// [`with_client`] with another node.
-pub fn with_options<F: Future<Output = thornback::Result<()>>>(options: ConnectOptions, test: impl FnOnce(Client) -> F) {
+pub fn with_options<F: Future<Output = thornback::Result<()>>>(
+    options: ConnectOptions,
+    test: impl FnOnce(Client) -> F,
+) {
     block_on(async {
         let client = options.local().await?;
         client.declare_pool(pool()).await?;
@@ -27,7 +30,11 @@ pub fn with_options<F: Future<Output = thornback::Result<()>>>(options: ConnectO
 
 /// Runs something on an executor, within [`PATIENCE`].
 pub fn block_on<F: Future<Output = thornback::Result<()>>>(test: F) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let outcome = runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await });
     match outcome {
         Ok(Ok(())) => {}
@@ -43,14 +50,26 @@ pub fn options() -> ConnectOptions {
 /// The pool whose workers are this test program.
 pub fn pool() -> Pool {
     let program = std::env::current_exe().expect("the path of this program");
-    let command = [program.to_string_lossy().as_ref(), "worker_process", "--exact", "--nocapture", "--quiet", "--test-threads=1"].map(str::to_string);
+    let command = [
+        program.to_string_lossy().as_ref(),
+        "worker_process",
+        "--exact",
+        "--nocapture",
+        "--quiet",
+        "--test-threads=1",
+    ]
+    .map(str::to_string);
     let worker_names = functions::names();
     worker_names.into_iter().fold(Pool::new("tests").command(command), Pool::function)
 }
 
 /// The worker process: serves until its node is gone.
 pub fn serve() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let served = runtime.block_on(functions::register(Worker::new()).serve());
     if let Err(error) = served {
         eprintln!("the worker failed: {error:?}");
@@ -73,6 +92,9 @@ fn server() -> PathBuf {
     // target/debug/deps/e2e-… lies beside target/debug/thornback.
     let program = std::env::current_exe().expect("the path of this program");
     let path = program.ancestors().nth(2).expect("a target directory").join("thornback");
-    assert!(path.exists(), "the server is not built: run `cargo build -p thornback-server`, or set THORNBACK_BINARY");
+    assert!(
+        path.exists(),
+        "the server is not built: run `cargo build -p thornback-server`, or set THORNBACK_BINARY"
+    );
     path
 }

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use thornback::{Args, Code, Ref, Task, get_all, wait};
 
-use crate::functions::{add, add_blocking, die_once, divmod, fail_once, fib, fib_blocking, panics, parse, relays_failure, spin_until_cancelled, touch, wait_for_file, who};
+use crate::functions::{
+    add, add_blocking, die_once, divmod, fail_once, fib, fib_blocking, panics, parse, relays_failure,
+    spin_until_cancelled, touch, wait_for_file, who,
+};
 use crate::support::{eventually, options, with_client, with_options};
 
 #[test]
@@ -61,7 +64,10 @@ fn a_failure_passed_on_stays_a_chain() {
         let error = relays_failure::submit(&client).await.expect_err("it fails");
         let cause = error.cause().expect("has a cause");
         assert!(cause.is_type("ParseFloatError") && cause.task() != error.task(), "{error:?}");
-        assert!(error.is_type("ParseFloatError"), "the outer error is also of the inner one's type: {error:?}");
+        assert!(
+            error.is_type("ParseFloatError"),
+            "the outer error is also of the inner one's type: {error:?}"
+        );
         Ok(())
     });
 }
@@ -138,7 +144,10 @@ fn errors_are_retried_by_their_type() {
         let once = |name: &str| directory.path().join(name);
         let retrying = fail_once::options().retry_types(["tests.Transient"]);
         assert_eq!(retrying.submit(&client, once("a")).await?, "second attempt");
-        assert_eq!(fail_once::options().retry_exceptions().submit(&client, once("b")).await?, "second attempt");
+        assert_eq!(
+            fail_once::options().retry_exceptions().submit(&client, once("b")).await?,
+            "second attempt"
+        );
         let error = fail_once::submit(&client, once("c")).await.expect_err("is not retried");
         assert!(error.is_type("tests.Transient"), "{error}");
         Ok(())
@@ -170,7 +179,8 @@ fn keywords_name_parameters() {
         let task: Task<(i64, i64), Ref<i64>> = Task::with_name(<add as thornback::Serve>::NAME);
         let args = || Args::new(&client).arg(40i64);
         assert_eq!(task.submit_args(args().keyword("b", 2i64)).await?, 42);
-        let error = task.submit_args(args().keyword("c", 2i64)).await.expect_err("there is no such parameter");
+        let error =
+            task.submit_args(args().keyword("c", 2i64)).await.expect_err("there is no such parameter");
         assert!(error.is(Code::WrongArity), "{error}");
         Ok(())
     });
@@ -247,7 +257,9 @@ fn a_running_task_is_dropped_where_it_awaits() {
         eventually("the task has started", || async { started.exists() }).await;
         queued.cancel();
         running.cancel();
-        for error in [running.await.expect_err("cancelled"), queued.cast::<String>().await.expect_err("cancelled")] {
+        for error in
+            [running.await.expect_err("cancelled"), queued.cast::<String>().await.expect_err("cancelled")]
+        {
             assert!(error.is(Code::Cancelled), "{error}");
         }
         // Cancelling what is over does nothing.

@@ -8,9 +8,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use thornback_wire::Message;
 use thornback_wire::framing::FRAME_BYTES_MAX;
 use thornback_wire::grpc::SessionClient;
-use thornback_wire::Message;
 use thornback_wire::v1::ClientFrame;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
@@ -40,7 +40,8 @@ impl Grpc {
         let address = Address::Tcp(host_port.to_owned());
         let endpoint = Endpoint::from_shared(format!("http://{host_port}"))
             .map_err(|error| Error::invalid(format!("{host_port:?} is no address of a node: {error}")))?;
-        let channel = endpoint.tcp_nodelay(true).connect().await.map_err(|error| unreachable_node(&address, &error))?;
+        let channel =
+            endpoint.tcp_nodelay(true).connect().await.map_err(|error| unreachable_node(&address, &error))?;
         let client = SessionClient::new(channel)
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX);
@@ -49,7 +50,14 @@ impl Grpc {
         let (incoming, from_node) = mpsc::channel(FRAMES_MAX);
         // The answer's headers may come only after the first frame has gone out, so that nothing here waits for them.
         tokio::spawn(speak(client, metadata, outgoing, incoming));
-        Ok(Grpc { to_node, from_node, came: VecDeque::new(), failed: None, out: VecDeque::new(), out_bytes: 0 })
+        Ok(Grpc {
+            to_node,
+            from_node,
+            came: VecDeque::new(),
+            failed: None,
+            out: VecDeque::new(),
+            out_bytes: 0,
+        })
     }
 
     /// Waits until a frame came or the stream ended; for one that is behind, also until there is room.
@@ -136,7 +144,8 @@ async fn speak(
     outgoing: mpsc::Receiver<ClientFrame>,
     incoming: mpsc::Sender<std::result::Result<Bytes, Status>>,
 ) {
-    let frames = stream::unfold(outgoing, async |mut outgoing| outgoing.recv().await.map(|frame| (frame, outgoing)));
+    let frames =
+        stream::unfold(outgoing, async |mut outgoing| outgoing.recv().await.map(|frame| (frame, outgoing)));
     let mut request = tonic::Request::new(frames);
     *request.metadata_mut() = metadata;
     let mut answers = match client.connect(request).await {
@@ -159,8 +168,11 @@ async fn speak(
 fn authorization(token: &str) -> Result<MetadataMap> {
     let mut headers = http::HeaderMap::new();
     if !token.is_empty() {
-        let value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| Error::invalid("the token has characters that no token has; read it from the node's token file".to_owned()))?;
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            Error::invalid(
+                "the token has characters that no token has; read it from the node's token file".to_owned(),
+            )
+        })?;
         headers.insert(AUTHORIZATION, value);
     }
     Ok(MetadataMap::from_headers(headers))

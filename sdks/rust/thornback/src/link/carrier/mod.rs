@@ -38,7 +38,9 @@ impl FromStr for Address {
         }
         let host_port = text.strip_prefix("grpc://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
         match host_port.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Address::Tcp(host_port.into())),
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                Ok(Address::Tcp(host_port.into()))
+            }
             _ => Err(unreadable(text)),
         }
     }
@@ -54,7 +56,9 @@ impl fmt::Display for Address {
 }
 
 fn unreadable(text: &str) -> Error {
-    Error::invalid(format!("{text:?} is no address of a node; use \"unix:/path/of/the/socket\" or \"host:port\""))
+    Error::invalid(format!(
+        "{text:?} is no address of a node; use \"unix:/path/of/the/socket\" or \"host:port\""
+    ))
 }
 
 /// One connection.
@@ -72,13 +76,18 @@ impl Carrier {
     /// With the reason and what to do about it. `token` is for carriers that ask for one before the hello.
     pub(super) async fn connect(address: &Address, token: &str) -> Result<Carrier> {
         match address {
-            Address::Unix(path) => unix::Unix::connect(path).await.map(Carrier::Unix).map_err(|error| unreachable_node(address, &error)),
+            Address::Unix(path) => unix::Unix::connect(path)
+                .await
+                .map(Carrier::Unix)
+                .map_err(|error| unreachable_node(address, &error)),
             #[cfg(feature = "grpc")]
             Address::Tcp(host_port) => grpc::Grpc::connect(host_port, token).await.map(Carrier::Grpc),
             #[cfg(not(feature = "grpc"))]
             Address::Tcp(_) => {
                 let _ = token;
-                Err(Error::invalid(format!("{address} needs the gRPC carrier; build thornback with its feature \"grpc\", or use the node's Unix socket")))
+                Err(Error::invalid(format!(
+                    "{address} needs the gRPC carrier; build thornback with its feature \"grpc\", or use the node's Unix socket"
+                )))
             }
         }
     }
@@ -156,7 +165,12 @@ impl Carrier {
 }
 
 fn unreachable_node(address: &Address, error: &dyn fmt::Display) -> Error {
-    Error::new(Code::ConnectionLost, format!("no node answers at {address} ({error}); start one with `thornback start`, or use Client::local"))
+    Error::new(
+        Code::ConnectionLost,
+        format!(
+            "no node answers at {address} ({error}); start one with `thornback start`, or use Client::local"
+        ),
+    )
 }
 
 #[cfg(test)]

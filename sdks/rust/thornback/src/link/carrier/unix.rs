@@ -87,7 +87,9 @@ impl Unix {
     }
 
     pub(super) fn frame(&mut self) -> Result<Option<Bytes>> {
-        self.decoder.next(&mut self.received).map_err(|error| Error::from(Failure::new(Code::FrameTooLarge, error.to_string())))
+        self.decoder
+            .next(&mut self.received)
+            .map_err(|error| Error::from(Failure::new(Code::FrameTooLarge, error.to_string())))
     }
 
     pub(super) fn waiting_bytes(&self) -> usize {
