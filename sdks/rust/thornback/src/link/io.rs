@@ -371,8 +371,15 @@ async fn greet(
         let until = session.poll_timeout().map_or(Duration::MAX, |at| at.since(now(start)));
         let behind = carrier.is_behind();
         match tokio::time::timeout(until, carrier.ready(behind)).await {
-            Ok(Ok(())) if carrier.read(descriptors).is_ok() => {}
-            Ok(_) => session.connection_lost(now(start)),
+            Ok(ready) => {
+                if let Err(error) = ready.and_then(|()| carrier.read(descriptors)) {
+                    // A carrier that knows why says it better than the session could.
+                    match error.downcast::<Error>() {
+                        Ok(error) => return Err(error),
+                        Err(_) => session.connection_lost(now(start)),
+                    }
+                }
+            }
             Err(_) => session.handle_timeout(now(start)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use thornback::{Bytes, Client, Code, Ref, Tensor};
+use thornback::{Bytes, Client, Code, Tensor};
 
 use crate::functions::{Parts, add, double, give_back, keep_nothing, make_bytes, sum_bytes, sum_parts};
 use crate::support::{eventually, options, with_client, with_options};
@@ -112,7 +112,7 @@ fn refs_nested_deep_keep_the_innermost() {
         let innermost = client.put("deep".to_string());
         let one = client.put(vec![innermost]);
         let two = client.put(vec![one]);
-        let three: Ref<Vec<Ref<Vec<Ref<Vec<Ref<String>>>>>>> = client.put(vec![two]);
+        let three = client.put(vec![two]);
         let two = three.await?.remove(0);
         let one = two.await?.remove(0);
         let innermost = one.await?.remove(0);

@@ -85,7 +85,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl Fn
     }
 }
 
-fn server() -> PathBuf {
+pub fn server() -> PathBuf {
     if let Some(path) = std::env::var_os("THORNBACK_BINARY") {
         return path.into();
     }

@@ -14,7 +14,7 @@ use crate::support::{eventually, options, with_client, with_options};
 fn arguments_are_values_references_or_refs() {
     with_client(|client| async move {
         assert_eq!(add::submit(&client, 1, 2).await?, 3);
-        let (three, four) = (add::submit(&client, &1, 2), client.put(4));
+        let (three, four) = (add::submit(&client, 1, 2), client.put(4));
         let seven = add::submit(&client, &three, &four);
         assert_eq!(add_blocking::submit(&client, seven, three).await?, 10);
         assert_eq!(add(1, 2).await, 3, "the function can still be called directly");
@@ -219,7 +219,7 @@ fn wait_sorts_what_is_ready_from_what_is_not() {
         let waited = wait([slow.clone(), quick.clone()], 1).await?;
         assert_eq!((waited.ready, waited.pending), (vec![quick.clone()], vec![slow.clone()]));
         let waited = wait([slow.clone(), quick.clone()], 2).timeout(Duration::from_millis(20)).await?;
-        assert_eq!(waited.ready, [quick.clone()]);
+        assert_eq!(waited.ready, std::slice::from_ref(&quick));
         std::fs::write(go, b"").expect("writes");
         let waited = wait([slow.clone(), quick.clone()], 2).await?;
         assert_eq!(waited.ready, [slow.clone(), quick.clone()]);

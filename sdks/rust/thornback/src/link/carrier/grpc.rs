@@ -1,132 +1,142 @@
-//! A gRPC stream: one message is one frame. No shared memory, no descriptors; works across machines.
+//! gRPC: one `Session.Connect` stream, whose messages are frames. They pass through as bytes, so that one decoder serves all carriers.
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use thornback_wire::Message;
+use bytes::{Buf, BufMut, Bytes};
+use futures_util::FutureExt;
+use http::uri::PathAndQuery;
 use thornback_wire::framing::FRAME_BYTES_MAX;
-use thornback_wire::grpc::SessionClient;
-use thornback_wire::v1::ClientFrame;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tonic::Status;
-use tonic::metadata::MetadataMap;
-use tonic::transport::Endpoint;
+use tonic::client::Grpc as GrpcClient;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder, Streaming};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code as GrpcCode, Request, Status};
 
-use super::{Address, OUT_BYTES_MAX, unreachable_node};
-use crate::{Error, Result};
+use crate::{Code, Error, Result};
 
-/// Frames between this carrier and the task that speaks HTTP/2, in either direction.
-const FRAMES_MAX: usize = 32;
+const CONNECT: PathAndQuery = PathAndQuery::from_static("/thornback.v1.Session/Connect");
 
-/// Dropping it ends the stream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of one stream that may be on their way; the session's own window is narrower or the same.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+/// Frames between the session and the connection.
+const FRAMES_WAITING: usize = 8;
+
 pub(in super::super) struct Grpc {
-    to_node: mpsc::Sender<ClientFrame>,
-    from_node: mpsc::Receiver<std::result::Result<Bytes, Status>>,
-    came: VecDeque<Bytes>,
-    /// Why the stream ended, if it did with an error.
-    failed: Option<Status>,
-    out: VecDeque<(ClientFrame, usize)>,
-    out_bytes: usize,
+    sender: mpsc::Sender<Bytes>,
+    incoming: Incoming,
+    received: VecDeque<Bytes>,
+    /// Why nothing more comes; told once what came before has been taken.
+    ended: Option<io::Error>,
+    out: VecDeque<Bytes>,
+}
+
+/// The server's half. It begins once the server has answered, which it may do only after the hello.
+enum Incoming {
+    Opening(Pin<Box<dyn Future<Output = Result<Streaming<Bytes>, Status>> + Send>>),
+    Open(Box<Streaming<Bytes>>),
 }
 
 impl Grpc {
     pub(super) async fn connect(host_port: &str, token: &str) -> Result<Grpc> {
-        let address = Address::Tcp(host_port.to_owned());
-        let endpoint = Endpoint::from_shared(format!("http://{host_port}"))
-            .map_err(|error| Error::invalid(format!("{host_port:?} is no address of a node: {error}")))?;
-        let channel =
-            endpoint.tcp_nodelay(true).connect().await.map_err(|error| unreachable_node(&address, &error))?;
-        let client = SessionClient::new(channel)
-            .max_decoding_message_size(FRAME_BYTES_MAX)
-            .max_encoding_message_size(FRAME_BYTES_MAX);
-        let metadata = authorization(token)?;
-        let (to_node, outgoing) = mpsc::channel(FRAMES_MAX);
-        let (incoming, from_node) = mpsc::channel(FRAMES_MAX);
-        // The answer's headers may come only after the first frame has gone out, so that nothing here waits for them.
-        tokio::spawn(speak(client, metadata, outgoing, incoming));
+        let unreachable = |error: &dyn std::fmt::Display| {
+            Error::new(
+                Code::ConnectionLost,
+                format!(
+                    "no node answers at {host_port} ({error}); see whether one runs there, and listens on that port"
+                ),
+            )
+        };
+        let channel = Endpoint::from_shared(format!("http://{host_port}"))
+            .map_err(|error| Error::invalid(format!("{host_port:?} is no address: {error}")))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .connect()
+            .await
+            .map_err(|error| unreachable(&deepest(&error)))?;
+        let (sender, mut frames) = mpsc::channel(FRAMES_WAITING);
+        let mut request = Request::new(futures_util::stream::poll_fn(move |cx| frames.poll_recv(cx)));
+        if !token.is_empty() {
+            let value = format!("Bearer {token}")
+                .parse()
+                .map_err(|_| Error::invalid("the token holds characters that no token has"))?;
+            request.metadata_mut().insert("authorization", value);
+        }
+        let opening = Box::pin(async move {
+            let mut client: GrpcClient<Channel> =
+                GrpcClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
+            client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            client.streaming(request, CONNECT, Frames).await.map(tonic::Response::into_inner)
+        });
         Ok(Grpc {
-            to_node,
-            from_node,
-            came: VecDeque::new(),
-            failed: None,
+            sender,
+            incoming: Incoming::Opening(opening),
+            received: VecDeque::new(),
             out: VecDeque::new(),
-            out_bytes: 0,
         })
     }
 
-    /// Waits until a frame came or the stream ended; for one that is behind, also until there is room.
     pub(super) async fn ready(&mut self, behind: bool) -> io::Result<()> {
-        if !self.came.is_empty() {
+        if !self.received.is_empty() {
             return Ok(());
         }
-        if let Some(status) = self.failed.take() {
-            return Err(lost(&status));
+        if let Some(error) = self.ended.take() {
+            return Err(error);
         }
         tokio::select! {
-            frame = self.from_node.recv() => match frame {
-                Some(Ok(body)) => self.came.push_back(body),
-                Some(Err(status)) => return Err(lost(&status)),
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            },
-            room = self.to_node.reserve(), if behind => {
-                // One that is closed says why by way of `from_node`.
-                if room.is_err() {
-                    return Err(self.from_node.recv().await.and_then(std::result::Result::err).map_or_else(
-                        || io::ErrorKind::BrokenPipe.into(),
-                        |status| lost(&status),
-                    ));
+            frame = self.incoming.next() => self.received.push_back(frame?),
+            permit = self.sender.reserve(), if behind => {
+                let permit = permit.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+                if let Some(frame) = self.out.pop_front() {
+                    permit.send(frame);
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) fn frame(&mut self) -> Option<Bytes> {
-        if let Some(body) = self.came.pop_front() {
-            return Some(body);
-        }
-        match self.from_node.try_recv() {
-            Ok(Ok(body)) => Some(body),
-            Ok(Err(status)) => {
-                self.failed = Some(status);
-                None
+    /// Takes what else is there.
+    pub(super) fn read(&mut self) {
+        while self.received.len() < FRAMES_WAITING
+            && self.ended.is_none()
+            && let Some(frame) = self.incoming.next().now_or_never()
+        {
+            match frame {
+                Ok(frame) => self.received.push_back(frame),
+                Err(error) => self.ended = Some(error),
             }
-            // The end is seen by `ready`, once what came before it was taken.
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
         }
+    }
+
+    pub(super) fn frame(&mut self) -> Option<Bytes> {
+        self.received.pop_front()
     }
 
     pub(super) fn wants_more(&self) -> bool {
-        self.out_bytes < OUT_BYTES_MAX
+        self.out.len() < FRAMES_WAITING
     }
 
     pub(super) fn queue(&mut self, body: Bytes) {
-        let bytes = body.len();
-        // The session made these bytes; were they no frame, the node would end the conversation as it must.
-        let frame = ClientFrame::decode(body).unwrap_or_default();
-        self.out_bytes += bytes;
-        self.out.push_back((frame, bytes));
+        self.out.push_back(body);
     }
 
     pub(super) fn write(&mut self) -> io::Result<()> {
-        while let Some((frame, bytes)) = self.out.pop_front() {
-            match self.to_node.try_send(frame) {
-                Ok(()) => self.out_bytes -= bytes,
-                Err(TrySendError::Full(frame)) => {
-                    self.out.push_front((frame, bytes));
+        while let Some(frame) = self.out.pop_front() {
+            match self.sender.try_send(frame) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Full(frame)) => {
+                    self.out.push_front(frame);
                     return Ok(());
                 }
-                // `ready` says why.
-                Err(TrySendError::Closed(frame)) => {
-                    self.out.push_front((frame, bytes));
-                    return Ok(());
-                }
+                // Why the connection is gone is told by its other half.
+                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
             }
         }
         Ok(())
@@ -137,47 +147,74 @@ impl Grpc {
     }
 }
 
-/// Carries frames between the channels and the stream until either ends.
-async fn speak(
-    mut client: SessionClient<tonic::transport::Channel>,
-    metadata: MetadataMap,
-    outgoing: mpsc::Receiver<ClientFrame>,
-    incoming: mpsc::Sender<std::result::Result<Bytes, Status>>,
-) {
-    let frames =
-        stream::unfold(outgoing, async |mut outgoing| outgoing.recv().await.map(|frame| (frame, outgoing)));
-    let mut request = tonic::Request::new(frames);
-    *request.metadata_mut() = metadata;
-    let mut answers = match client.connect(request).await {
-        Ok(answers) => answers.into_inner(),
-        Err(status) => {
-            // Nobody listens once the carrier is dropped.
-            let _ = incoming.send(Err(status)).await;
-            return;
+impl Incoming {
+    /// The next frame. Nothing is lost if this is dropped before it is there.
+    async fn next(&mut self) -> io::Result<Bytes> {
+        if let Incoming::Opening(opening) = self {
+            let stream = opening.await.map_err(|status| failed(&status))?;
+            *self = Incoming::Open(Box::new(stream));
         }
+        let Incoming::Open(stream) = self else { return Err(io::ErrorKind::NotConnected.into()) };
+        match stream.message().await {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(status) => Err(failed(&status)),
+        }
+    }
+}
+
+fn failed(status: &Status) -> io::Error {
+    let code = match status.code() {
+        GrpcCode::Unauthenticated => Code::Unauthenticated,
+        GrpcCode::PermissionDenied => Code::PermissionDenied,
+        GrpcCode::ResourceExhausted => Code::LimitExceeded,
+        _ => Code::ConnectionLost,
     };
-    while let Some(answer) = answers.next().await {
-        let answer = answer.map(|frame| Bytes::from(frame.encode_to_vec()));
-        let over = answer.is_err();
-        if incoming.send(answer).await.is_err() || over {
-            return;
-        }
+    io::Error::other(Error::new(code, status.message()))
+}
+
+/// What an error of several layers is about.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// Messages as they are.
+struct Frames;
+
+impl Codec for Frames {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Frames;
+    type Decoder = Frames;
+
+    fn encoder(&mut self) -> Frames {
+        Frames
+    }
+
+    fn decoder(&mut self) -> Frames {
+        Frames
     }
 }
 
-fn authorization(token: &str) -> Result<MetadataMap> {
-    let mut headers = http::HeaderMap::new();
-    if !token.is_empty() {
-        let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
-            Error::invalid(
-                "the token has characters that no token has; read it from the node's token file".to_owned(),
-            )
-        })?;
-        headers.insert(AUTHORIZATION, value);
+impl Encoder for Frames {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, frame: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(frame);
+        Ok(())
     }
-    Ok(MetadataMap::from_headers(headers))
 }
 
-fn lost(status: &Status) -> io::Error {
-    io::Error::other(format!("the node ended the stream ({:?}): {}", status.code(), status.message()))
+impl Decoder for Frames {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
 }

@@ -115,7 +115,10 @@ impl Carrier {
         match self {
             Carrier::Unix(unix) => unix.read(descriptors),
             #[cfg(feature = "grpc")]
-            Carrier::Grpc(_) => Ok(()),
+            Carrier::Grpc(grpc) => {
+                grpc.read();
+                Ok(())
+            }
         }
     }
 
