@@ -79,6 +79,7 @@ impl Grpc {
             sender,
             incoming: Incoming::Opening(opening),
             received: VecDeque::new(),
+            ended: None,
             out: VecDeque::new(),
         })
     }
