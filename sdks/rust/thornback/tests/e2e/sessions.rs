@@ -156,7 +156,7 @@ impl Node {
                 .expect("is there")
                 .to_string()
         };
-        Node { child, grpc: field("grpc"), token_file: field("token_file"), _directory: directory }
+        Node { child, grpc: field("grpc"), _directory: directory }
     }
 }
 
