@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     held: BTreeSet<ObjectId>,
     /// Completions that the node owes.
     owed: BTreeSet<ObjectId>,
+    /// Let go of: news of them may still be on its way.
+    forgotten: BTreeSet<ObjectId>,
     ready: BTreeMap<ObjectId, Ready>,
     creating: BTreeMap<ObjectId, u64>,
     fetching: BTreeSet<ObjectId>,
@@ -96,6 +98,7 @@ impl Driver {
             crowd,
             held: BTreeSet::new(),
             owed: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
             ready: BTreeMap::new(),
             creating: BTreeMap::new(),
             fetching: BTreeSet::new(),
@@ -351,6 +354,7 @@ impl Driver {
     }
 
     fn forget(&mut self, object: ObjectId) {
+        self.forgotten.insert(object);
         self.held.remove(&object);
         self.owed.remove(&object);
         self.ready.remove(&object);
@@ -384,7 +388,7 @@ impl Driver {
             _ => Vec::new(),
         };
         let found: Vec<ObjectId> =
-            self.ready.values().flat_map(inner).filter(|object| !self.held.contains(object)).collect();
+            self.ready.values().flat_map(inner).filter(|object| !self.held.contains(object) && !self.forgotten.contains(object)).collect();
         if found.is_empty() {
             return;
         }

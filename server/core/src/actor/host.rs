@@ -39,15 +39,16 @@ impl Node {
             self.adopt(&spec.owners, &spec.stored);
         }
         let creation = Arc::clone(&spec.creation);
+        // Counted before the last life's run, if one is left, gives its counts back.
+        for object in creation.refs() {
+            self.hold(object);
+        }
         self.supersede_run(creation.id);
         let pool = creation.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool));
         self.hosted
             .insert(actor, Hosted { spec, life, worker: None, mailbox: VecDeque::new(), ending: None });
         match pool {
             Some(pool) => {
-                for object in creation.refs() {
-                    self.hold(object);
-                }
                 let class = self.class_of(&creation, pool);
                 self.start_run(creation, life, class);
             }
@@ -55,6 +56,9 @@ impl Node {
                 let failure =
                     Failure::new(Code::WorkerStartFailed, "The pool of the actor is gone: its driver ended.");
                 self.actor_not_created(actor, creation.id, Arc::new(failure));
+                for object in creation.refs() {
+                    self.release(object, 1);
+                }
             }
         }
     }
@@ -167,13 +171,13 @@ impl Node {
             return self
                 .mail(owner, PeerMessage::Finished { task: id, attempt, outcome, owners: Vec::new() });
         }
-        // The process of an earlier life may still be about to end, and have it.
-        self.supersede_run(id);
         if owner != self.me {
             for object in spec.refs() {
                 self.hold(object);
             }
         }
+        // The process of an earlier life may still be about to end, and have it.
+        self.supersede_run(id);
         let run = Run {
             attempt,
             class: ClassId(0),

@@ -247,7 +247,13 @@ impl Node {
             Why::Fill(session) => {
                 let shared = self.sessions.get(&session).map(|s| s.shared_memory);
                 let (Some(record), Some(shared)) = (self.objects.get_mut(&object), shared) else {
-                    return self.free_location(location);
+                    // Its filler is just ending; what it was to fill ends with it.
+                    self.free_location(location);
+                    if let Some(record) = self.objects.get_mut(&object) {
+                        record.copy = Copy::None;
+                        self.unreferenced(object);
+                    }
+                    return;
                 };
                 record.copy = Copy::Creating(location, session);
                 let message = if shared {
