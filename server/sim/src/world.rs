@@ -460,8 +460,11 @@ impl World {
                 self.copy(host, object, from, from_life, remote, location);
             }
             Event::SendBytes(host, life, session, object, location) if self.is_up(host, life) => {
-                let word = self.hosts[host].memory.read(location);
-                self.tell_client(session, Incoming::Chunk(object, word));
+                // What is sent to a session that was ended meanwhile reaches nobody.
+                if self.hosts[host].sessions.contains(&session) {
+                    let word = self.hosts[host].memory.read(location);
+                    self.tell_client(session, Incoming::Chunk(object, word));
+                }
                 self.tell_core(host, Input::BytesSent { session, object });
             }
             Event::Crash(host) if !self.healed => self.crash(host),

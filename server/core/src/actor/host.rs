@@ -36,6 +36,11 @@ impl Node {
             return;
         }
         if spec.owner != self.me {
+            // The registry only passes the refs on: that this node counts them, it says itself. The owner's own counts last as long as the actor.
+            let me = self.me;
+            for (object, owner) in spec.owners.iter().filter(|(_, owner)| *owner != me) {
+                self.mail(*owner, PeerMessage::Grant { object: *object, node: me });
+            }
             self.adopt(&spec.owners, &spec.stored);
         }
         let creation = Arc::clone(&spec.creation);
