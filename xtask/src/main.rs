@@ -4,8 +4,8 @@
 //! keep it from saying so, and the quickstart does not wait for more than it needs.
 //!
 //! - [`quickstart`]: build, start, run the main job, leave nothing behind.
-//! - [`test`]: every test, lint and format check of every language; [`house`] holds the rules of the repository itself.
-//! - [`bench`]: Thornback and a peer, in turn, on this machine.
+//! - [`mod@test`]: every test, lint and format check of every language; [`house`] holds the rules of the repository itself.
+//! - [`mod@bench`]: Thornback and a peer, in turn, on this machine.
 //! - [`generate`]: the checked-in generated code, made or compared.
 //! - [`fmt`]: format everything.
 //! - [`wheel`]: the Python SDK with the server inside, so that `pip install` is enough.

@@ -5,11 +5,11 @@
 //!
 //! Everything happens on one thread, so there is no lock and no queue between a socket and the core. The path of an operation:
 //!
-//! 1. [`connection`]: a socket is readable; what there is goes into a buffer, and whole frames out of it.
+//! 1. `connection`: a socket is readable; what there is goes into a buffer, and whole frames out of it.
 //! 2. `thornback_session`: a frame becomes operations, each once and in order.
-//! 3. [`convert`]: an operation becomes an [`Op`](thornback_core::Op) of the core, or is refused.
-//! 4. [`node`]: the core takes it, and [`effects`] carries out what it orders. Messages gather in the sessions that they are for.
-//! 5. [`node`]: once the buffer is empty, each session that was told something sends it with one system call ([`link`]).
+//! 3. `convert`: an operation becomes an [`Op`](thornback_core::Op) of the core, or is refused.
+//! 4. `node`: the core takes it, and `effects` carries out what it orders. Messages gather in the sessions that they are for.
+//! 5. `node`: once the buffer is empty, each session that was told something sends it with one system call (`link`).
 //!
 //! Only the gRPC carrier has a thread of its own, and gives and takes whole frames.
 

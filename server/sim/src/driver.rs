@@ -387,8 +387,12 @@ impl Driver {
             Ready::Value(refs) => refs.clone(),
             _ => Vec::new(),
         };
-        let found: Vec<ObjectId> =
-            self.ready.values().flat_map(inner).filter(|object| !self.held.contains(object) && !self.forgotten.contains(object)).collect();
+        let found: Vec<ObjectId> = self
+            .ready
+            .values()
+            .flat_map(inner)
+            .filter(|object| !self.held.contains(object) && !self.forgotten.contains(object))
+            .collect();
         if found.is_empty() {
             return;
         }

@@ -175,12 +175,19 @@ def parse(data: memoryview) -> tuple[int, Buffer, list[Buffer], str]:
         format = header.Format()
     except Exception as error:
         raise ProtocolError(f"the header of an object cannot be read: {type(error).__name__}: {error}") from error
+    if not _values.RAW <= format <= _values.PRIVATE:
+        raise ProtocolError(f"the header of an object names format {format}, which this version does not know")
     parts: list[Buffer] = []
     for offset, size in spans:
         start = region + offset
-        if start + size > data.nbytes:
+        if offset % _ALIGN or start + size > data.nbytes:
             raise ProtocolError(f"the header of an object names bytes {start}+{size} of {data.nbytes}")
         parts.append(data[start : start + size])
+    end = 0
+    for offset, size in sorted(span for span in spans if span[1]):
+        if offset < end:
+            raise ProtocolError(f"the header of an object names byte {region + offset} twice")
+        end = offset + size
     return format, parts[0], parts[1:], (schema or b"").decode("utf-8", "replace")
 
 

@@ -253,8 +253,9 @@ def _pickle(value: Any) -> Encoded:
     except UnserializableError:
         raise
     except Exception as error:
+        path, culprit = _culprit(value, _pickles)
         raise UnserializableError(
-            f"a value of type {type(value).__module__}.{type(value).__qualname__} cannot be pickled: {type(error).__name__}: {error}; "
+            f"{path or 'the value'}, a {_type_name(culprit)}, cannot be pickled: {type(error).__name__}: {error}; "
             "pass what it was made from, or give its class a __reduce__"
         ) from error
     finally:
@@ -283,6 +284,50 @@ def dumps_code(definition: Any) -> Encoded:
     return Encoded(PRIVATE, file.getvalue(), refs=tuple(met), schema=PICKLE, keep=met)
 
 
+def _type_name(value: Any) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _culprit(value: Any, encodes: Callable[[Any], bool]) -> tuple[str, Any]:
+    """The innermost part of a value that cannot be encoded, and the way to it, such as `['model'].lock`."""
+    path = ""
+    seen: set[int] = set()
+    while id(value) not in seen and len(seen) < _DEPTH_MAX:
+        seen.add(id(value))
+        for step, part in _parts(value):
+            if not encodes(part):
+                path += step
+                value = part
+                break
+        else:
+            break
+    return path, value
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, dict):
+        return [(f"[{key!r}]", part) for key, part in value.items()]
+    if isinstance(value, (list, tuple)):
+        return [(f"[{position}]", part) for position, part in enumerate(value)]
+    return [(f".{name}", part) for name, part in getattr(value, "__dict__", {}).items()] if not isinstance(value, type) else []
+
+
+def _pickles(value: Any) -> bool:
+    try:
+        _Pickler(io.BytesIO(), protocol=5).dump(value)
+    except Exception:
+        return False
+    return True
+
+
+def _packs(value: Any) -> bool:
+    try:
+        msgpack.Packer(default=_portable_ext, datetime=True).pack(value)
+    except Exception:
+        return False
+    return True
+
+
 # ----------------------------------------------------------------------------------------------------------------------------- portable
 
 
@@ -299,10 +344,11 @@ def encode_portable(value: Any) -> Encoded:
     outer, collector.met = collector.met, met
     try:
         data: bytes = msgpack.Packer(default=_portable_ext, datetime=True).pack(value)
-    except UnserializableError:
-        raise
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise UnserializableError(f"the value has no portable form: {error}") from error
+    except (UnserializableError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        path, culprit = _culprit(value, _packs)
+        if isinstance(error, UnserializableError):
+            raise UnserializableError(f"{path}: {error}" if path else str(error)) from None
+        raise UnserializableError(f"{path or 'the value'}, a {_type_name(culprit)}, has no portable form: {error}") from error
     finally:
         collector.met = outer
     return Encoded(MSGPACK, data, refs=tuple(met), keep=met)
@@ -396,28 +442,47 @@ def _plain_ext(number: int, body: bytes, buffers: Sequence[Buffer] = ()) -> Any:
         return uuid.UUID(bytes=body)
     if number == _EXT_BIG_INTEGER:
         magnitude = int.from_bytes(body[1:], "big")
-        return -magnitude if body[0] else magnitude
+        value = -magnitude if body[0] else magnitude
+        if body[0] > 1 or body[1] == 0 or -(2**63) <= value < 2**64:
+            raise UnsupportedFormatError(f"a value holds {value} as a big integer, which is not how it is written")
+        return value
     if number == _EXT_TENSOR:
         dtype, shape, strides, elements = msgpack.unpackb(body)
-        return _array(
-            dtype,
-            tuple(shape),
-            tuple(strides) if strides else None,
-            buffers[elements] if type(elements) is int else elements,
-            writable=False,
-        )
+        where = buffers[elements] if type(elements) is int else elements
+        return _array(dtype, tuple(shape), tuple(strides) if strides else None, where, writable=False)
     if number >= _EXT_USERS:
         return msgpack.ExtType(number, body)
     raise UnsupportedFormatError(f"a value holds MessagePack extension {number}, which this version does not know")
 
 
+_TIMESTAMPS: Final = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
+
+
 def _unpack(data: Buffer, ext: Callable[[int, bytes], Any]) -> Any:
+    data = bytes(data)
     try:
-        return msgpack.unpackb(data, ext_hook=ext, strict_map_key=False, timestamp=3)
+        value = msgpack.unpackb(data, ext_hook=ext, strict_map_key=False)
+        # What looks like a timestamp may be part of a string; then there is nothing to replace.
+        return _dates(value) if any(head in data for head in _TIMESTAMPS) else value
     except UnsupportedFormatError:
         raise
     except Exception as error:
         raise UnsupportedFormatError(f"a value cannot be read as MessagePack: {type(error).__name__}: {error}") from error
+
+
+def _dates(value: Any) -> Any:
+    """Timestamps as `datetime`, where that is exact; `datetime` ends in microseconds and in the year 9999."""
+    kind = type(value)
+    if kind is msgpack.Timestamp:
+        try:
+            return value if value.nanoseconds % 1000 else value.to_datetime()
+        except (OverflowError, ValueError):
+            return value
+    if kind is list:
+        return [_dates(part) for part in value]
+    if kind is dict:
+        return {_dates(key): _dates(part) for key, part in value.items()}
+    return value
 
 
 def unpack_plain(data: bytes) -> Any:

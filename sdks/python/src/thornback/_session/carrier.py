@@ -26,6 +26,9 @@ class Carrier(Protocol):
     shared_memory: bool
     """Whether the peer is on this machine and can pass descriptors."""
 
+    frame_bytes_max: int
+    """Longer frames are refused. The session lowers it to what was agreed."""
+
     def fileno(self) -> int:
         """Readable when `fill` has something to take."""
         ...

@@ -22,8 +22,8 @@ from thornback._session.carrier import CarrierLostError
 _METHOD: Final = "/thornback.v1.Session/Connect"
 _CONNECT_TIMEOUT_S: Final = 10.0
 _OPTIONS: Final = (
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", 5 * 1024 * 1024),
+    ("grpc.max_send_message_length", 5 * 1024 * 1024),
     # An h2 server refuses the authority that grpcio makes of a socket's path.
     ("grpc.default_authority", "localhost"),
 )
@@ -41,6 +41,7 @@ class GrpcCarrier:
         self.frames: deque[bytes] = deque()
         self.descriptors: deque[int] = deque()
         self.torn = False
+        self.frame_bytes_max = 4 * 1024 * 1024
         self._outgoing: queue.Queue[bytes | None] = queue.Queue(_QUEUED_FRAMES_MAX)
         self._arrived: deque[bytes] = deque()
         self._lost: str | None = None

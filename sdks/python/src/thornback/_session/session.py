@@ -34,6 +34,7 @@ _BATCH_OP_BYTES: Final = 16 * 1024
 """An operation that is at least this long is worth a system call of its own."""
 _FRAME_BYTES_AIM: Final = 256 * 1024
 """Frames are cut here, though they may be longer: a receiver can begin with the first while the next is on its way."""
+_FRAME_BYTES_MAX: Final = 4 * 1024 * 1024
 _FRAME_OPS_MAX: Final = 65_536
 _WINDOW_BYTES: Final = 16 * 1024 * 1024
 _DEFAULT_WINDOW_BYTES: Final = 8 * 1024 * 1024
@@ -107,6 +108,7 @@ class Session:
             self._carrier.close()
             raise
         self._granted = self.welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
+        self._carrier.frame_bytes_max = self.welcome.limits.frame_bytes or _FRAME_BYTES_MAX
         self._keeper = Keeper(self)
 
     def start(self) -> None:
@@ -372,9 +374,10 @@ class Session:
             self._broken = True
             self._resume()
             return
-        finally:
-            if carrier.torn:
-                self._broken = True
+        except BaseException:
+            # A signal handler's (Ctrl-C). Nothing is lost, unless it came while frames were being cut.
+            self._broken = self._broken or carrier.torn
+            raise
         waiting = carrier.frames
         while waiting:
             whole = False
@@ -506,6 +509,7 @@ class Session:
             self._granted = welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
             self._spent = self._taken_bytes = 0
             self._uncounted.clear()
+            carrier.frame_bytes_max = welcome.limits.frame_bytes or _FRAME_BYTES_MAX
             self._carrier = carrier
             self._broken = False
         self.flush(block=False)

@@ -24,7 +24,7 @@ class UnixCarrier:
         self.frames: deque[bytes] = deque()
         self.descriptors: deque[int] = deque()
         self.torn = False
-        self.frame_bytes_max = 64 * 1024 * 1024
+        self.frame_bytes_max = 4 * 1024 * 1024
         self._sock = sock
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)

@@ -175,6 +175,17 @@ fn what_can_never_fit_is_refused() {
 }
 
 #[test]
+fn a_task_whose_argument_cannot_be_stored_fails_with_the_reason() {
+    with_options(options().object_store_bytes(16 << 20), |client| async move {
+        let error = sum_bytes::submit(&client, Bytes::from(vec![0; 64 << 20]))
+            .await
+            .expect_err("its argument cannot be stored");
+        assert!(error.is(Code::StoreFull), "{error}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_value_that_cannot_be_encoded_fails_where_it_is_used() {
     #[derive(serde::Deserialize)]
     struct Bad;

@@ -1,0 +1,1 @@
+"""Tests of the SDK alone: no server runs."""

@@ -1,0 +1,312 @@
+"""The conversation: batches, order, credit, acknowledgement, resumption, and who reads."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import thornback
+from tests.unit.peer import Peer, completion, in_thread, runtime_of
+from thornback import _runtime
+from thornback._gen import failure_pb2, session_pb2
+from thornback._session import frames
+
+
+@pytest.fixture
+def peer() -> Peer:
+    return Peer()
+
+
+@pytest.fixture
+def runtime(peer: Peer) -> Iterator[Any]:
+    runtime = runtime_of(peer)
+    _runtime.current = runtime
+    yield runtime
+    _runtime.current = None
+    runtime.close()
+
+
+@thornback.remote
+def work(number: int = 0) -> int:
+    return number
+
+
+def test_hello_says_who_we_are(peer: Peer, runtime: Any) -> None:
+    hello = peer.hellos[0]
+    assert (hello.version_min, hello.version_max) == (1, 1)
+    assert hello.language == "python"
+    assert hello.window_bytes > 0
+    assert "python/pickle5" in hello.formats
+    assert runtime.namespace == "test"
+
+
+def test_what_is_submitted_together_travels_together(peer: Peer, runtime: Any) -> None:
+    refs = [work.remote(number) for number in range(10)]
+    runtime.session.flush()
+    frame = peer.frame()
+    kinds = [op.WhichOneof("op") for op in frame.ops]
+    assert kinds == ["put", "declare", *["submit"] * 10], "the code, the declaration, then the calls, in order"
+    assert [op.submit.task[:12] + b"\0\0\0\1" for op in frame.ops[2:]] == [ref.binary() for ref in refs]
+    assert [op.submit.args[0].value.data for op in frame.ops[2:]] == [bytes((number,)) for number in range(10)]
+
+
+def test_what_is_submitted_leaves_without_anyone_waiting(peer: Peer, runtime: Any) -> None:
+    ref = work.remote()
+    assert peer.op("submit").task[:12] == ref.binary()[:12]
+
+
+def test_a_wait_sends_what_is_posted_and_reads_the_answer(peer: Peer, runtime: Any) -> None:
+    ref = work.remote()
+    result = in_thread(lambda: thornback.get(ref))
+    peer.op("submit")
+    peer.say(completion(ref.binary(), data=b"\x07"))
+    assert result() == 7
+
+
+def test_threads_that_wait_at_once_all_get_their_answer(peer: Peer, runtime: Any) -> None:
+    refs = [work.remote(number) for number in range(20)]
+    results = [in_thread(lambda ref=ref: thornback.get(ref)) for ref in refs]  # type: ignore[misc]
+    for ref in refs:
+        peer.op("submit")
+    for number, ref in reversed(list(enumerate(refs))):
+        peer.say(completion(ref.binary(), data=bytes((number,))))
+    assert [result() for result in results] == list(range(20))
+
+
+def test_frames_are_acknowledged_and_forgotten(peer: Peer, runtime: Any) -> None:
+    ref = work.remote()
+    result = in_thread(lambda: thornback.get(ref))
+    first = peer.frame()
+    assert first.seq == 1
+    while peer.taken < 1:
+        peer.frame()
+    peer.say(completion(ref.binary(), data=b"\x01"))
+    assert result() == 1
+    assert not runtime.session._unacknowledged
+    other = work.remote()
+    runtime.session.flush()
+    second = peer.frame()
+    assert (second.seq, second.ack) == (2, 1)
+    del other
+
+
+def test_a_frame_that_comes_twice_counts_once(peer: Peer, runtime: Any) -> None:
+    refs = [work.remote(), work.remote()]
+    runtime.session.flush()
+    peer.frame()
+    peer.say(completion(refs[0].binary(), data=b"\x01"))
+    peer.say_again(1, completion(refs[1].binary(), data=b"\x02"))
+    peer.say(completion(refs[1].binary(), data=b"\x03"))
+    assert thornback.get(refs, timeout=30) == [1, 3]
+
+
+def test_a_gap_ends_the_session(peer: Peer, runtime: Any) -> None:
+    ref = work.remote()
+    runtime.session.flush()
+    peer.say_again(5, completion(ref.binary(), data=b"\x01"))
+    with pytest.raises(thornback.ConnectionLostError, match="frame 5"):
+        thornback.get(ref, timeout=30)
+
+
+def test_a_ping_is_answered_while_nobody_waits(peer: Peer, runtime: Any) -> None:
+    op = session_pb2.ServerOp()
+    op.ping.nonce = 42
+    peer.say(op, counted=False)
+    frame = peer.uncounted()
+    assert [op.WhichOneof("op") for op in frame.ops] == ["pong"]
+    assert frame.ops[0].pong.nonce == 42
+
+
+def test_operations_that_a_later_version_adds_are_ignored(peer: Peer, runtime: Any) -> None:
+    ref = work.remote()
+    runtime.session.flush()
+    later = session_pb2.ServerOp.FromString(frames.field(1000, b"anything"))
+    peer.say(later, completion(ref.binary(), data=b"\x05"))
+    assert thornback.get(ref, timeout=30) == 5
+
+
+class TestCredit:
+    def test_sending_stops_without_credit_and_goes_on_with_it(self) -> None:
+        peer = Peer(window_bytes=1000)
+        runtime = runtime_of(peer)
+        _runtime.current = runtime
+        try:
+            first = runtime.put(b"x" * 2000)
+            runtime.session.flush(block=False)
+            frame = peer.frame()
+            assert len(frame.SerializeToString()) > 1000, "what is left may be overdrawn"
+            second = runtime.put("later")
+            runtime.session.flush(block=False)
+            assert runtime.session.pending, "no credit is left"
+            credit = session_pb2.ServerOp()
+            credit.credit.bytes = 3000
+            peer.say(credit, counted=False)
+            assert peer.op("put").object == second.binary()
+            del first
+        finally:
+            _runtime.current = None
+            peer.cut()
+            runtime.close()
+
+    def test_credit_is_given_back_for_what_was_taken(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        big = completion(ref.binary(), data=b"\xc6" + (1 << 20).to_bytes(4, "big") + bytes(1 << 20))
+        for _ in range(5):
+            peer.say(big)
+        thornback.get(ref, timeout=30)
+        frame = peer.uncounted()
+        assert sum(op.credit.bytes for op in frame.ops) >= 4 << 20
+
+
+class TestResume:
+    def test_a_lost_connection_is_resumed_and_nothing_is_lost_or_doubled(self, peer: Peer, runtime: Any) -> None:
+        refs = [work.remote(1), work.remote(2)]
+        runtime.session.flush()
+        frame = peer.frame()
+        peer.taken = 0  # It came, but the node was cut off before it took it.
+        peer.cut()
+        result = in_thread(lambda: thornback.get(refs))
+        peer.wait_for_hello(2)
+        again = peer.frame()
+        assert peer.hellos[1].resume.session == b"s" * 16
+        assert peer.hellos[1].resume.secret == b"t" * 16
+        assert (again.seq, list(again.ops)) == (frame.seq, list(frame.ops))
+        peer.say(*(completion(ref.binary(), data=bytes((n,))) for n, ref in enumerate(refs)))
+        assert result() == [0, 1]
+
+    def test_what_the_node_has_taken_is_not_sent_again(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        peer.cut()
+        result = in_thread(lambda: thornback.get(ref))
+        peer.wait_for_hello(2)
+        peer.say(completion(ref.binary(), data=b"\x09"))
+        assert result() == 9
+        assert runtime.put(1).binary() == peer.op("put").object
+        assert peer.frames[-1].seq == 2
+
+    def test_a_session_that_is_gone_fails_what_waits(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        peer.resumes = False
+        peer.cut()
+        with pytest.raises(thornback.ConnectionLostError):
+            thornback.get(ref, timeout=30)
+        with pytest.raises(thornback.ConnectionLostError):
+            thornback.nodes()
+
+    def test_goodbye_is_raised_as_what_it_says(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        op = session_pb2.ServerOp()
+        op.goodbye.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.SHUTTING_DOWN, message="closing time"))
+        peer.say(op, counted=False)
+        with pytest.raises(thornback.ShuttingDownError, match="closing time"):
+            thornback.get(ref, timeout=30)
+
+    def test_a_refused_hello_is_raised_as_what_it_says(self) -> None:
+        class Refusing(Peer):
+            def _welcome(self, sock: Any) -> None:
+                self._read_frame()
+                op = session_pb2.ServerOp()
+                op.goodbye.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.UNAUTHENTICATED, message="who are you"))
+                self._write(session_pb2.ServerFrame(ops=[op]))
+
+        with pytest.raises(thornback.UnauthenticatedError, match="who are you"):
+            runtime_of(Refusing())
+
+
+class TestInterruption:
+    def test_ctrl_c_in_a_get_leaves_the_session_whole(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+
+        def interrupt() -> None:
+            peer.op("submit")
+            signal.pthread_kill(main, signal.SIGINT)
+
+        main = threading.get_ident()
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            thornback.get(ref)
+        thread.join()
+        peer.say(completion(ref.binary(), data=b"\x04"))
+        assert thornback.get(ref, timeout=30) == 4
+        assert len(peer.hellos) == 1, "no new connection was needed"
+
+    def test_an_exception_in_the_middle_of_a_frame_is_mended_by_resuming(self, peer: Peer, runtime: Any) -> None:
+        refs = [work.remote(), work.remote()]
+        runtime.session.flush()
+        peer.frame()
+        handle = runtime.session._handlers["completion"]
+        once = [KeyboardInterrupt()]
+
+        def interrupted(message: Any) -> None:
+            handle(message)
+            if once:
+                raise once.pop()
+
+        runtime.session._handlers["completion"] = interrupted
+        both = [completion(ref.binary(), data=bytes((n,))) for n, ref in enumerate(refs)]
+        result = in_thread(lambda: thornback.get(refs))
+        peer.say(*both)
+        with pytest.raises(KeyboardInterrupt):
+            result()
+        result = in_thread(lambda: thornback.get(refs, timeout=30))
+        peer.wait_for_hello(2)
+        assert peer.hellos[1].resume.ack == 0, "the frame was not taken whole"
+        peer.say_again(1, *both)
+        assert result() == [0, 1]
+
+
+class TestRefused:
+    def refuse(self, peer: Peer, runtime: Any, kind: str) -> None:
+        runtime.session.flush()
+        frame = peer.frame()
+        index = next(index for index, op in enumerate(frame.ops) if op.WhichOneof("op") == kind)
+        op = session_pb2.ServerOp()
+        op.refused.seq, op.refused.index = frame.seq, index
+        op.refused.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.INVALID_ARGUMENT, message="not like this"))
+        peer.say(op)
+
+    def test_a_refused_call_fails_its_refs(self, peer: Peer, runtime: Any) -> None:
+        refs = work.options(num_returns=3).remote(1)
+        self.refuse(peer, runtime, "submit")
+        for ref in refs:
+            with pytest.raises(thornback.InvalidArgumentError, match="not like this"):
+                thornback.get(ref, timeout=30)
+
+    def test_a_refused_stream_ends_with_the_failure(self, peer: Peer, runtime: Any) -> None:
+        stream = work.options(num_returns="streaming").remote(1)
+        self.refuse(peer, runtime, "submit")
+        with pytest.raises(thornback.InvalidArgumentError):
+            thornback.get(next(stream), timeout=30)
+        with pytest.raises(StopIteration):
+            next(stream)
+
+    def test_a_refused_put_fails_its_ref(self, peer: Peer, runtime: Any) -> None:
+        ref = thornback.put(1)
+        self.refuse(peer, runtime, "put")
+        wanted = lambda: type(runtime._state[ref.binary()]).__name__ == "Failed"
+        assert runtime.session.wait(wanted)
+        with pytest.raises(thornback.InvalidArgumentError):
+            thornback.get(ref)
+
+
+def test_a_log_line_is_printed(peer: Peer, runtime: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    ref = work.remote()
+    runtime.session.flush()
+    op = session_pb2.ServerOp()
+    op.log.stream, op.log.source = "stderr", "pid=7"
+    op.log.lines.extend(["one", "two"])
+    peer.say(op, completion(ref.binary(), data=b"\xc0"))
+    thornback.get(ref, timeout=30)
+    assert capsys.readouterr().err == "(pid=7) one\n(pid=7) two\n"
