@@ -133,5 +133,7 @@ impl Drop for Process {
 fn parent_of(pid: Pid) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // "pid (name) state ppid …": the name may hold anything, also spaces and parentheses.
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    let parent: u32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+    // What is reaped while the kernel writes this line has no parent any more.
+    (parent != 0).then_some(parent)
 }
