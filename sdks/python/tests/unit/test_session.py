@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -230,6 +232,9 @@ class TestInterruption:
 
         def interrupt() -> None:
             peer.op("submit")
+            # Not while it still sends: then the session cannot tell how much went out, and resumes.
+            while sys._current_frames()[main].f_code.co_name != "fill":
+                time.sleep(0.001)
             signal.pthread_kill(main, signal.SIGINT)
 
         main = threading.get_ident()
