@@ -18,7 +18,10 @@ use table::Table;
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    alone: Option<Alone>,
     /// The system to measure beside Thornback.
     #[arg(long, value_enum, default_value_t = Peer::Ray)]
     against: Peer,
@@ -37,6 +40,36 @@ pub struct Args {
     /// Print the rows and run none.
     #[arg(long)]
     list: bool,
+}
+
+/// What is measured without a peer. Everything after the name goes to the program; `--help` says what it takes.
+#[derive(clap::Subcommand)]
+enum Alone {
+    /// What a task costs as work grows: tasks queued, actors, drivers.
+    #[command(disable_help_flag = true)]
+    Scaling(Rest),
+    /// Many drivers that submit as fast as they can: memory, fairness, nothing lost.
+    #[command(disable_help_flag = true)]
+    Overload(Rest),
+    /// The server's memory after a million tasks beside what it was after ten thousand.
+    #[command(disable_help_flag = true)]
+    Memory(Rest),
+}
+
+#[derive(clap::Args)]
+struct Rest {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    rest: Vec<String>,
+}
+
+impl Alone {
+    fn program(&self) -> (&'static str, &[String]) {
+        match self {
+            Alone::Scaling(it) => ("bench/scaling.py", &it.rest),
+            Alone::Overload(it) => ("bench/overload.py", &it.rest),
+            Alone::Memory(it) => ("bench/memory.py", &it.rest),
+        }
+    }
 }
 
 /// A system that people use today.
@@ -65,6 +98,10 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
         return Err("--seconds must be more than 0".to_owned());
     }
     let ours = our_venv(repo)?;
+    if let Some(alone) = &args.alone {
+        let (program, rest) = alone.program();
+        return measure_alone(repo, &ours, program, rest, Profile::Release);
+    }
     let mut table = Table::read(&list(repo, &ours)?)?;
     table.keep(&args.only)?;
     if args.list {
@@ -108,8 +145,32 @@ pub fn smoke(repo: &Repo) -> Result {
         }
     }
     bench.measure(LIMITS, &bench.ours, LIMITS, &mut table)?;
+    for (program, rest) in SHORT {
+        println!("thornback: {program}");
+        let rest: Vec<_> = rest.iter().map(|&argument| argument.to_owned()).collect();
+        measure_alone(repo, &bench.ours, program, &rest, Profile::Debug)?;
+    }
     let lacking = table.lacking(OURS);
     if lacking.is_empty() { Ok(()) } else { Err(format!("no figure came for: {}", lacking.join("; "))) }
+}
+
+/// The programs without a peer, as short as they come. Those that judge what they measure are not among them: in so short a time on a busy
+/// machine they would judge the machine.
+const SHORT: [(&str, &[&str]); 1] = [("bench/scaling.py", &["--quick"])];
+
+fn measure_alone(repo: &Repo, venv: &Venv, program: &str, rest: &[String], profile: Profile) -> Result {
+    let binary = build(repo, profile, &["--package", "thornback-server"])?.join("thornback");
+    venv.program("python", repo.root()).args([program]).args(rest).env("THORNBACK_BINARY", binary).run()
+}
+
+/// Builds something, and says in which folder the programs are.
+fn build(repo: &Repo, profile: Profile, what: &[&str]) -> Result<PathBuf> {
+    let (flag, folder) = match profile {
+        Profile::Debug => (None, "debug"),
+        Profile::Release => (Some("--release"), "release"),
+    };
+    Program::cargo(repo.root()).args(["build", "--quiet", "--locked"]).args(flag).args(what).run()?;
+    Ok(repo.target().join(folder))
 }
 
 /// What one row of a bench program may take before it is given up, beside the time that it is asked to run.
@@ -133,18 +194,11 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     /// Builds what the programs run: the server and, for rows that want it, the driver and worker in Rust.
     fn build(repo: &'a Repo, ours: Venv, table: &Table, seconds: f64, profile: Profile) -> Result<Self> {
-        let (flag, folder) = match profile {
-            Profile::Debug => (None, "debug"),
-            Profile::Release => (Some("--release"), "release"),
-        };
-        let build = |what: &[&str]| {
-            Program::cargo(repo.root()).args(["build", "--quiet", "--locked"]).args(flag).args(what).run()
-        };
-        build(&["--package", "thornback-server"])?;
+        let built = build(repo, profile, &["--package", "thornback-server"])?;
         if table.nouns().iter().any(|noun| noun == NATIVE) {
-            build(&["--package", "thornback", "--example", "bench_tasks"])?;
+            build(repo, profile, &["--package", "thornback", "--example", "bench_tasks"])?;
         }
-        Ok(Self { repo, built: repo.target().join(folder), ours, seconds })
+        Ok(Self { repo, built, ours, seconds })
     }
 
     /// Runs the rows of one noun on one system and records what came. A row that fails is reported and leaves a gap in
