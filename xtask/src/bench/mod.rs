@@ -48,6 +48,9 @@ enum Alone {
     /// What a task costs as work grows: tasks queued, actors, drivers.
     #[command(disable_help_flag = true)]
     Scaling(Rest),
+    /// Where the time of one task goes.
+    #[command(disable_help_flag = true)]
+    Waterfall(Rest),
     /// Many drivers that submit as fast as they can: memory, fairness, nothing lost.
     #[command(disable_help_flag = true)]
     Overload(Rest),
@@ -66,6 +69,7 @@ impl Alone {
     fn program(&self) -> (&'static str, &[String]) {
         match self {
             Alone::Scaling(it) => ("bench/scaling.py", &it.rest),
+            Alone::Waterfall(it) => ("bench/waterfall.py", &it.rest),
             Alone::Overload(it) => ("bench/overload.py", &it.rest),
             Alone::Memory(it) => ("bench/memory.py", &it.rest),
         }
@@ -156,7 +160,8 @@ pub fn smoke(repo: &Repo) -> Result {
 
 /// The programs without a peer, as short as they come. Those that judge what they measure are not among them: in so short a time on a busy
 /// machine they would judge the machine.
-const SHORT: [(&str, &[&str]); 1] = [("bench/scaling.py", &["--quick"])];
+const SHORT: [(&str, &[&str]); 2] =
+    [("bench/scaling.py", &["--quick"]), ("bench/waterfall.py", &["--tasks", "100"])];
 
 fn measure_alone(repo: &Repo, venv: &Venv, program: &str, rest: &[String], profile: Profile) -> Result {
     let binary = build(repo, profile, &["--package", "thornback-server"])?.join("thornback");
