@@ -322,9 +322,7 @@ impl Node {
             let Some(id) = self.dirty.pop() else { break };
             let Some(session) = self.sessions.get_mut(&id) else { continue };
             session.dirty = false;
-            let sent = session.pump(&self.arenas);
-            session.transmit(self.now, &self.arenas);
-            for sent in sent {
+            for sent in session.pump(self.now, &self.arenas) {
                 if let Some(error) = sent.failed {
                     self.end_session(
                         id,

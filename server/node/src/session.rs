@@ -11,6 +11,7 @@ use thornback_wire::convert::WireId;
 use thornback_wire::v1::{self, server_op};
 
 use crate::arenas::Arenas;
+use crate::convert;
 use crate::link::Link;
 use crate::repeats::Repeats;
 
@@ -94,9 +95,20 @@ impl Session {
         self.sending.push_back(Sending { object, location, sent: 0 });
     }
 
-    /// Sends more chunks, as far as the client keeps up; gives the objects that are done with.
-    pub(crate) fn pump(&mut self, arenas: &Arenas) -> Vec<Sent> {
+    /// Sends what waits, and chunks as far as the client keeps up; gives the objects that are done with.
+    pub(crate) fn pump(&mut self, now: Time, arenas: &Arenas) -> Vec<Sent> {
         let mut done = Vec::new();
+        loop {
+            self.queue_chunks(arenas, &mut done);
+            self.transmit(now, arenas);
+            // Nobody calls again until the client gives credit or a full connection has room: go on until one of these is what is missing.
+            if self.sending.is_empty() || self.conversation.queued_bytes() >= CHUNK_QUEUE_BYTES {
+                return done;
+            }
+        }
+    }
+
+    fn queue_chunks(&mut self, arenas: &Arenas, done: &mut Vec<Sent>) {
         while self.conversation.queued_bytes() < CHUNK_QUEUE_BYTES {
             let Some(front) = self.sending.front_mut() else { break };
             let size = (front.location.size - front.sent).min(CHUNK_BYTES);
@@ -104,6 +116,11 @@ impl Session {
             let read = arenas.read(part);
             let failed = match read {
                 Ok(data) => {
+                    if front.sent == 0 {
+                        // Not before the bytes of whatever is ahead of it, which may be the same object, asked for twice.
+                        let located = convert::located_elsewhere(front.object, front.location.size);
+                        let _ = self.conversation.send(located);
+                    }
                     let chunk = v1::Chunk { object: front.object.write(), offset: front.sent, data };
                     front.sent += size;
                     // An error ends the session, which is seen where its end is looked for.
@@ -117,7 +134,6 @@ impl Session {
                 self.sending.pop_front();
             }
         }
-        done
     }
 
     /// Hands frames to the connection and flushes it.

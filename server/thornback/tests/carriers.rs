@@ -111,8 +111,18 @@ async fn requests_over_grpc_keep_their_number() {
 
 #[tokio::test]
 async fn large_objects_without_shared_memory() {
+    pass_a_large_object(1 << 20, true).await;
+}
+
+#[tokio::test]
+async fn a_large_object_within_the_window_comes_without_more_credit() {
+    pass_a_large_object(8 << 20, false).await;
+}
+
+/// Writes an object of 3 MB and reads it again; what was read may be given back as credit.
+async fn pass_a_large_object(window_bytes: u64, gives_back: bool) {
     let node = Node::with(&[]);
-    let hello = v1::Hello { token: token(&node), window_bytes: 1 << 20, ..hello(v1::Role::Driver) };
+    let hello = v1::Hello { token: token(&node), window_bytes, ..hello(v1::Role::Driver) };
     let mut stream = Stream::open(&node, hello).await;
     stream.next().await.unwrap();
     let object = output(fresh(), 1);
@@ -133,13 +143,16 @@ async fn large_objects_without_shared_memory() {
     }
     stream.send(client_op::Op::Seal(v1::Seal { object: object.clone(), refs: Vec::new() })).await;
     stream.send(client_op::Op::Fetch(v1::Fetch { object: object.clone(), quiet: false })).await;
-    let mut read = Vec::new();
+    let (mut read, mut located_size) = (Vec::new(), None);
     while read.len() < data.len() {
         match stream.next().await.expect("the stream ended") {
             server_op::Op::Chunk(chunk) => {
+                assert_eq!(located_size, Some(size), "the answer comes before the bytes");
                 assert_eq!(chunk.offset, read.len() as u64);
                 read.extend_from_slice(&chunk.data);
-                // What was taken is given back as credit.
+                if !gives_back {
+                    continue;
+                }
                 let credit = client_op::Op::Credit(v1::Credit { bytes: chunk.data.len() as u64 + 64 });
                 stream
                     .to
@@ -151,10 +164,10 @@ async fn large_objects_without_shared_memory() {
                     .unwrap();
             }
             server_op::Op::Located(located) => {
-                assert_eq!(
-                    located.outcome,
-                    Some(v1::located::Outcome::Location(v1::Location { arena: 0, offset: 0, size }))
-                );
+                let Some(v1::located::Outcome::Location(location)) = located.outcome else {
+                    panic!("not located: {located:?}")
+                };
+                assert_eq!((location.arena, located_size.replace(location.size)), (0, None));
             }
             server_op::Op::Completion(_) | server_op::Op::Credit(_) => {}
             other => panic!("unexpected {other:?}"),

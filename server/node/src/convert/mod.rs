@@ -8,7 +8,7 @@ mod server;
 mod value;
 
 pub(crate) use client::{Asked, functions, op, request};
-pub(crate) use server::{message, reply};
+pub(crate) use server::{located_elsewhere, message, reply};
 pub(crate) use value::INLINE_BYTES;
 
 /// A message's bytes on the wire.

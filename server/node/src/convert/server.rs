@@ -2,7 +2,7 @@
 
 use thornback_core::effect::{ActorInfo, Location, Message, Outcome, Reply, Run, RunArg};
 use thornback_core::input::{Arg, ArgValue, Declaration, Retries, Returns};
-use thornback_types::Failure;
+use thornback_types::{Failure, ObjectId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 use v1::server_op::Op as Wire;
@@ -172,6 +172,14 @@ fn location_out(location: Location) -> v1::Location {
 }
 
 /// A location for a session that cannot map one: the bytes travel in frames.
+/// The answer to a fetch whose bytes follow in chunks.
+pub(crate) fn located_elsewhere(object: ObjectId, size: u64) -> Wire {
+    Wire::Located(v1::Located {
+        object: object.write(),
+        outcome: Some(v1::located::Outcome::Location(elsewhere(size))),
+    })
+}
+
 fn elsewhere(size: u64) -> v1::Location {
     v1::Location { arena: 0, offset: 0, size }
 }
