@@ -153,6 +153,8 @@ impl Thread {
                 self.last_words().await;
                 return ended(&end);
             }
+            // The session may have taken what it had by now, and nothing need come in before it wants the next pieces.
+            let more = more || self.table.has_more() && self.session.queued_bytes() < QUEUED_BYTES_MAX;
             if let Err(error) = self.wait(more).await {
                 self.reconnect(error).await;
             }

@@ -196,7 +196,7 @@ impl Table {
         self.write_pieces(session);
     }
 
-    /// Whether there is more to send as soon as the session takes it.
+    /// Whether there are pieces of objects that were not handed to the session.
     pub(super) fn has_more(&self) -> bool {
         !self.writes.is_empty()
     }
@@ -579,8 +579,11 @@ impl Table {
 
     fn chunk(&mut self, chunk: &v1::Chunk) {
         let Some(id) = Id::from_slice(&chunk.object) else { return };
-        let Some((size, bytes)) = self.fetches.get_mut(&id).and_then(|fetch| fetch.partial.as_mut()) else {
-            return;
+        // Nobody waits for it any more, or nobody ever did.
+        let Some(fetch) = self.fetches.get_mut(&id) else { return };
+        let Some((size, bytes)) = fetch.partial.as_mut() else {
+            let message = "the bytes of an object came before the node said how many there are";
+            return self.found(id, Err(Error::new(Code::Internal, message)));
         };
         if chunk.offset != bytes.len() as u64 || chunk.offset + chunk.data.len() as u64 > *size {
             self.found(id, Err(Error::new(Code::Internal, "the pieces of an object came out of order")));

@@ -1,8 +1,8 @@
 //! Sessions: opening, ending, and what becomes of what was under way.
 
-use thornback::{Client, Code, ConnectOptions, Ref, Worker};
+use thornback::{Client, Code, ConnectOptions, Ref, Worker, get_all};
 
-use crate::functions::{add, wait_for_file};
+use crate::functions::{CounterHandle, add, count, sum_bytes, wait_for_file};
 use crate::support::{block_on, eventually, options, pool, server, with_client};
 
 #[test]
@@ -106,6 +106,37 @@ fn a_worker_without_a_node_is_an_error() {
 }
 
 #[test]
+fn the_grpc_carrier_carries_everything() {
+    block_on(async {
+        let node = Node::start();
+        let client = ConnectOptions::new().token_file(&node.token_file).connect(&node.grpc).await?;
+        client.declare_pool(pool()).await?;
+        assert_eq!(add::submit(&client, 1, 2).await?, 3);
+        let refs: Vec<_> = (0..2_000).map(|n| add::submit(&client, n, 1)).collect();
+        assert_eq!(get_all(&refs).await?, (1..=2_000).collect::<Vec<i64>>());
+
+        // Without shared memory, in both directions, and more than the windows hold.
+        let length = 20 << 20;
+        let put = client.put(thornback::Bytes::from(vec![1; length]));
+        assert_eq!(sum_bytes::submit(&client, &put).await?, length as u64);
+        assert_eq!((&put).await?, vec![1; length]);
+        let (once, again) = tokio::join!(put.get(), put.get());
+        assert_eq!(once?, again?);
+        let mut buffer = client.create(1 << 20).await?;
+        buffer.fill(3);
+        assert_eq!(sum_bytes::submit(&client, buffer.seal()).await?, 3 << 20);
+
+        let counter = CounterHandle::create(&client, 0);
+        assert_eq!(counter.add(5).await?, 5);
+        let mut stream = count::submit(&client, 100);
+        for i in 0..100 {
+            assert_eq!(stream.next().await.expect("an item")?, i);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_grpc_carrier_wants_the_token() {
     block_on(async {
         let node = Node::start();
@@ -123,6 +154,7 @@ fn the_grpc_carrier_wants_the_token() {
 struct Node {
     child: std::process::Child,
     grpc: String,
+    token_file: String,
     _directory: tempfile::TempDir,
 }
 
@@ -156,7 +188,7 @@ impl Node {
                 .expect("is there")
                 .to_string()
         };
-        Node { child, grpc: field("grpc"), _directory: directory }
+        Node { child, grpc: field("grpc"), token_file: field("token_file"), _directory: directory }
     }
 }
 
