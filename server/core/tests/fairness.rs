@@ -1,0 +1,163 @@
+//! Drivers that all keep tasks in flight get equal shares of the processors, also when there are many more of them than processors.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use thornback_core::effect::Message;
+use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Retries, Returns};
+use thornback_core::{Config, Core, Effect, Input, Op, Peer};
+use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
+
+const DRIVERS: u32 = 64;
+/// Tasks that each driver has in flight.
+const AHEAD: u32 = 50;
+/// How long a task takes.
+const TASK_NS: u64 = 200_000;
+const ROUNDS: u64 = 10_000;
+
+/// Drivers with a pool each, as those have who bring their own code along, and workers that take `TASK_NS` for everything.
+struct World {
+    core: Core,
+    now: u64,
+    /// What each worker has been sent, by its session.
+    workers: BTreeMap<SessionId, VecDeque<(TaskId, u32)>>,
+    submitted: Vec<u32>,
+    done: Vec<u32>,
+    launches: u64,
+}
+
+impl World {
+    fn op(&mut self, session: SessionId, op: Op) {
+        self.handle(Input::Op { session, op });
+    }
+
+    fn handle(&mut self, input: Input) {
+        let mut effects = Vec::new();
+        self.core.handle(Time(self.now), input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::StartWorker { worker, pool } => self.start(worker, &pool.spec.name),
+                Effect::Send { session, message: Message::Run(run) } => {
+                    self.workers.entry(session).or_default().push_back((run.task, run.attempt));
+                }
+                Effect::Send { session, message: Message::Recall { tasks } } => {
+                    self.give_back(session, &tasks)
+                }
+                Effect::Send { session, message: Message::Completion { object, .. } } => {
+                    self.collect(session, object);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn start(&mut self, launch: WorkerId, pool: &str) {
+        self.launches += 1;
+        let session = SessionId(1000 + self.launches);
+        let functions = vec![Function { name: "f".into(), min_args: 0, max_args: Some(0), actor: false }];
+        let peer = Peer::Worker {
+            launch: Some(launch),
+            pool: pool.to_owned(),
+            language: "test".into(),
+            functions,
+            formats: vec![],
+            shared_memory: true,
+            pid: 2,
+        };
+        self.handle(Input::SessionOpened { session, peer });
+    }
+
+    fn give_back(&mut self, worker: SessionId, tasks: &[TaskId]) {
+        self.workers.entry(worker).or_default().retain(|(task, _)| !tasks.contains(task));
+        self.op(worker, Op::Returned { tasks: tasks.to_vec() });
+    }
+
+    fn collect(&mut self, driver: SessionId, object: ObjectId) {
+        self.done[driver.0 as usize] += 1;
+        self.op(driver, Op::Refs { retain: vec![], drop: vec![object] });
+        self.submit(driver);
+    }
+
+    fn submit(&mut self, driver: SessionId) {
+        let number = &mut self.submitted[driver.0 as usize];
+        *number += 1;
+        let task = TaskId(Id::new([driver.0 as u8; 8], *number, 0));
+        self.op(driver, Op::Submit { task, declaration: 1, args: vec![], parent: None });
+    }
+
+    fn open(&mut self, driver: SessionId) {
+        let peer = Peer::Driver {
+            namespace: String::new(),
+            job_name: String::new(),
+            want_logs: false,
+            shared_memory: true,
+            pid: 1,
+        };
+        self.handle(Input::SessionOpened { session: driver, peer });
+        let pool =
+            PoolSpec { name: format!("p{}", driver.0), command: vec!["w".into()], ..PoolSpec::default() };
+        self.op(driver, Op::Request { number: 1, request: Request::DeclarePool(pool) });
+        let declaration = Declaration {
+            function: "f".into(),
+            code: None,
+            pool: Some(format!("p{}", driver.0)),
+            resources: Resources::cpus(1),
+            returns: Returns::Fixed(1),
+            max_retries: Retries::Limited(3),
+            retry_exceptions: false,
+            retry_types: vec![],
+            name: "f".into(),
+            stream_window: 0,
+            accepts: vec![],
+            deadline: None,
+            placement: None,
+            affinity: None,
+            spread: false,
+        };
+        self.op(driver, Op::Declare { number: 1, declaration });
+    }
+}
+
+#[test]
+fn drivers_with_pools_of_their_own_get_equal_shares() {
+    let mut world = World {
+        core: Core::new(Config::new(NodeId(Id([1; 16])), Resources::cpus(2))),
+        now: 0,
+        workers: BTreeMap::new(),
+        submitted: vec![0; DRIVERS as usize],
+        done: vec![0; DRIVERS as usize],
+        launches: 0,
+    };
+    for driver in 0..DRIVERS {
+        world.open(SessionId(driver.into()));
+    }
+    for driver in 0..DRIVERS {
+        for _ in 0..AHEAD {
+            world.submit(SessionId(driver.into()));
+        }
+    }
+    for round in 0..ROUNDS {
+        world.now = round * TASK_NS;
+        world.handle(Input::Tick);
+        // A worker that works takes up its next task as it ends the one before; those that end at once are told of in any order.
+        let mut ready: Vec<SessionId> =
+            world.workers.iter().filter(|(_, sent)| !sent.is_empty()).map(|(worker, _)| *worker).collect();
+        if round % 2 == 0 {
+            ready.reverse();
+        }
+        for worker in ready {
+            let Some((task, attempt)) = world.workers.get_mut(&worker).and_then(VecDeque::pop_front) else {
+                continue;
+            };
+            let outcome = Ok(vec![Output::Value(Value::nil())]);
+            world.op(worker, Op::Done { task, attempt, outcome, yielded: 0 });
+        }
+    }
+    let (least, most) = (world.done.iter().min().unwrap(), world.done.iter().max().unwrap());
+    // The last turns are not over for all.
+    assert!(most * 2 <= least * 3, "shares are unequal: {:?}", world.done);
+    assert!(
+        world.done.iter().sum::<u32>() > 2 * (ROUNDS as u32) * 9 / 10,
+        "processors were idle: {:?}",
+        world.done
+    );
+}
