@@ -12,6 +12,8 @@ pub(crate) struct Inbox {
     owed: u64,
     /// Give nothing back for now.
     held: bool,
+    /// But once, as soon as enough is owed.
+    spared: bool,
 }
 
 /// What to do with a counted frame.
@@ -32,7 +34,7 @@ pub(crate) enum Verdict {
 
 impl Inbox {
     pub(crate) fn new(window: u64) -> Self {
-        let mut inbox = Self { last: 0, window, credit: 0, owed: 0, held: false };
+        let mut inbox = Self { last: 0, window, credit: 0, owed: 0, held: false, spared: false };
         inbox.restart();
         inbox
     }
@@ -59,6 +61,7 @@ impl Inbox {
         if !self.credit_is_due() {
             return None;
         }
+        self.spared = false;
         let bytes = std::mem::take(&mut self.owed);
         self.credit = self.credit.saturating_add_unsigned(bytes);
         Some(bytes)
@@ -66,12 +69,18 @@ impl Inbox {
 
     /// Whether [`credit_due`](Inbox::credit_due) would give some.
     pub(crate) fn credit_is_due(&self) -> bool {
-        !self.held && self.owed > 0 && self.owed >= self.window / 4
+        (!self.held || self.spared) && self.owed > 0 && self.owed >= self.window / 4
     }
 
     /// Stops, or goes on, giving credit back.
     pub(crate) fn hold(&mut self, held: bool) {
         self.held = held;
+        self.spared = false;
+    }
+
+    /// Gives back what is owed, once, although it is held.
+    pub(crate) fn spare(&mut self) {
+        self.spared = true;
     }
 
     /// Number of the last frame that was taken.

@@ -258,6 +258,11 @@ impl Server {
         self.conversation.inbox.hold(held);
     }
 
+    /// Gives back once what a client is owed that is slowed down, so that it can say what those wait for whom it waits for.
+    pub fn spare_credit(&mut self) {
+        self.conversation.inbox.spare();
+    }
+
     /// What was said to the client.
     #[must_use]
     pub fn welcome(&self) -> &v1::Welcome {

@@ -21,6 +21,11 @@ pub struct Config {
     pub store_bytes: u64,
     /// Largest value kept in the node's own memory, bytes. Larger ones are refused as values and belong in the store.
     pub inline_bytes: u64,
+    /// Bytes of calls that drivers may have submitted and that have not ended; those that have any share it. A driver with more than its share is given
+    /// no more credit.
+    pub backlog_bytes: u64,
+    /// Bytes of such calls above which a session's submissions are refused. Only workers, who are never held back, can come so far.
+    pub backlog_bytes_max: u64,
     /// Workers of one pool that may exist at once besides actors and blocked ones.
     pub workers_per_pool: usize,
     /// A worker with nothing to do ends after this long, unless it is among the pool's `prestart`.
@@ -51,6 +56,8 @@ impl Config {
             resources,
             store_bytes: 1 << 30,
             inline_bytes: 100 * 1024,
+            backlog_bytes: 1 << 30,
+            backlog_bytes_max: 4 << 30,
             workers_per_pool: (cpus * 4).max(16),
             idle_worker: Duration::from_secs(60),
             worker_start: Duration::from_secs(60),

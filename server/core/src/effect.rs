@@ -21,6 +21,8 @@ pub enum Effect {
     Refuse { session: SessionId, failure: Box<Failure> },
     /// End a session.
     Close { session: SessionId, failure: Option<Box<Failure>> },
+    /// Whether a session is to be given credit for what it sends from now on.
+    Pace { session: SessionId, credit: Credit },
 
     /// Start a worker process (through its pool's template, if it has one). Answered by `WorkerStarted` or `WorkerStartFailed`.
     StartWorker { worker: WorkerId, pool: Arc<Pool> },
@@ -59,6 +61,17 @@ pub struct Pool {
     /// Never reused.
     pub number: u32,
     pub spec: PoolSpec,
+}
+
+/// What a session gets back for what it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credit {
+    /// All of it, as ever.
+    Given,
+    /// Nothing, until it is given again: the session has more than enough under way.
+    Held,
+    /// What it is owed now, and then nothing again.
+    Spared,
 }
 
 /// How to end a process.

@@ -23,6 +23,8 @@ pub struct Config {
     pub memory_bytes: Option<u64>,
     /// Size of the object store; by default 30 % of memory.
     pub store_bytes: Option<u64>,
+    /// Bytes of calls that drivers may have submitted and that have not ended, together; by default a sixteenth of memory, from 64 MiB to 1 GiB.
+    pub backlog_bytes: Option<u64>,
     /// Objects go there that the store has no room for.
     pub spill_directory: PathBuf,
     /// How long a session outlives its connection.

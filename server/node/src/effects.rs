@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thornback_core::effect::{Message, Outcome, RunArg};
+use thornback_core::effect::{Credit, Message, Outcome, RunArg};
 use thornback_core::input::{Input, Op, Printed, StoreError};
 use thornback_core::{Effect, Location};
 use thornback_session::SendError;
@@ -20,6 +20,8 @@ impl Node {
             Effect::Send { session, message } => self.send(session, message),
             Effect::Refuse { session, failure } => self.refuse(session, *failure),
             Effect::Close { session, failure } => self.end_session(session, failure.map(|failure| *failure)),
+
+            Effect::Pace { session, credit } => self.pace(session, credit),
 
             Effect::StartWorker { worker, pool } => self.processes.start(worker, &pool),
             Effect::StopWorker { worker, how } => self.processes.stop(worker, how),
@@ -93,6 +95,16 @@ impl Node {
             // A packet may be lost at any time, and without links every one is.
             Effect::Packet { to, .. } => tracing::debug!(%to, "a packet for a node that there is no link to"),
         }
+    }
+
+    fn pace(&mut self, id: SessionId, credit: Credit) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match credit {
+            Credit::Given => session.conversation.hold_credit(false),
+            Credit::Held => session.conversation.hold_credit(true),
+            Credit::Spared => session.conversation.spare_credit(),
+        }
+        self.touch(id);
     }
 
     /// Tells a session something, and first what it must know to understand it.

@@ -34,6 +34,10 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 /// Connections of the Unix socket at once. More wait in its backlog.
 const CONNECTIONS_MAX: usize = 16 << 10;
 
+/// Bytes that a client may send ahead of the node. A submission takes up to twenty times as much in memory as on the wire, so this is small:
+/// it is how far a driver overshoots that is held back.
+const WINDOW_BYTES: u64 = 1 << 20;
+
 /// gRPC streams and requests that may wait for the node.
 const INCOMING_MAX: usize = 64;
 
@@ -146,12 +150,16 @@ fn build(
     let store_bytes = config.store_bytes.unwrap_or(system / 10 * 3);
     let memory_bytes =
         config.memory_bytes.unwrap_or((system / 10 * 7).saturating_sub(store_bytes.min(system / 10 * 3)));
+    let backlog_bytes = config.backlog_bytes.unwrap_or((system / 16).clamp(64 << 20, 1 << 30));
     let resources =
         config.resources.clone().with(Resources::MEMORY, memory_bytes.saturating_mul(UNITS_PER_WHOLE));
     let core = Core::new(CoreConfig {
         life: config.life.max(1),
         seed: u64::from_le_bytes(random()?),
         store_bytes,
+        backlog_bytes,
+        // Workers are not held back; what is far above the budget is a program that has run wild.
+        backlog_bytes_max: backlog_bytes.saturating_mul(4).saturating_add(64 << 20),
         inline_bytes: INLINE_BYTES as u64,
         ..CoreConfig::new(id, resources)
     });
@@ -168,6 +176,7 @@ fn build(
             inline_bytes: INLINE_BYTES,
             grace: config.grace,
             object_bytes: store_bytes,
+            window_bytes: WINDOW_BYTES,
             ..Limits::default()
         },
         salt: random()?,

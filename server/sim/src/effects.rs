@@ -28,6 +28,7 @@ pub(crate) fn number(effect: &Effect) -> u64 {
         Effect::DeleteSpilled { .. } => 13,
         Effect::Copy { .. } => 14,
         Effect::Packet { .. } => 15,
+        Effect::Pace { .. } => 16,
     }
 }
 
@@ -63,7 +64,7 @@ impl World {
                 let after = self.rng.delay(scale);
                 self.after(after, Event::Kill(host, life, worker, status));
             }
-            Effect::RetirePool { .. } | Effect::PunchArena { .. } => {}
+            Effect::RetirePool { .. } | Effect::PunchArena { .. } | Effect::Pace { .. } => {}
             Effect::OpenArena { arena, size } => {
                 self.check(|world| world.hosts[host].memory.open(arena, size))
             }

@@ -152,6 +152,10 @@ pub(crate) struct Node {
     /// Size of the shared-memory object store, such as 4GiB [default: 30 % of memory]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) store_bytes: Option<u64>,
+    /// Calls that drivers may have submitted and that have not ended, such as 1GiB; who submits more waits [default: a sixteenth of memory, from 64 MiB to
+    /// 1 GiB]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) backlog_bytes: Option<u64>,
     /// Where objects go that the store has no room for [default: a directory of its own in $TMPDIR or /tmp]
     #[arg(long, value_name = "PATH")]
     pub(crate) spill_dir: Option<PathBuf>,

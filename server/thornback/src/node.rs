@@ -74,6 +74,7 @@ fn config(dev: &Dev) -> Result<Config> {
         resources,
         memory_bytes: node.memory,
         store_bytes: node.store_bytes,
+        backlog_bytes: node.backlog_bytes,
         spill_directory,
         grace: Duration::from_millis(node.grace_ms),
         pools,

@@ -126,7 +126,7 @@ async fn pass_a_large_object(window_bytes: u64, gives_back: bool) {
     let mut stream = Stream::open(&node, hello).await;
     stream.next().await.unwrap();
     let object = output(fresh(), 1);
-    let data: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
+    let data: Vec<u8> = (0..900_000u32).map(|n| (n % 251) as u8).collect();
     let size = data.len() as u64;
     stream
         .send(client_op::Op::Create(v1::Create { object: object.clone(), size, ..Default::default() }))
@@ -136,9 +136,9 @@ async fn pass_a_large_object(window_bytes: u64, gives_back: bool) {
         created.outcome,
         Some(v1::created::Outcome::Location(v1::Location { arena: 0, offset: 0, size }))
     );
-    for (n, part) in data.chunks(500_000).enumerate() {
+    for (n, part) in data.chunks(150_000).enumerate() {
         let write =
-            v1::Write { object: object.clone(), offset: n as u64 * 500_000, data: part.to_vec().into() };
+            v1::Write { object: object.clone(), offset: n as u64 * 150_000, data: part.to_vec().into() };
         stream.send(client_op::Op::Write(write)).await;
     }
     stream.send(client_op::Op::Seal(v1::Seal { object: object.clone(), refs: Vec::new() })).await;

@@ -69,6 +69,29 @@ fn who_sends_without_credit_is_told() {
 }
 
 #[test]
+fn who_is_held_back_is_spared_a_little_credit_once() {
+    let mut pair = narrow();
+    pair.server.hold_credit(true);
+    for number in 0..50 {
+        pair.client.send(mark(number, 900)).unwrap();
+    }
+    pair.drive();
+    let held = pair.at_server.len();
+    assert!(held < 50, "the window is not so large");
+    pair.drive();
+    assert_eq!(pair.at_server.len(), held, "nothing comes while it is held");
+    pair.server.spare_credit();
+    pair.drive();
+    let spared = pair.at_server.len();
+    assert!(spared > held && spared < 50, "{held}, then {spared} of 50");
+    pair.drive();
+    assert_eq!(pair.at_server.len(), spared, "only once");
+    pair.server.hold_credit(false);
+    pair.drive();
+    assert_eq!(pair.at_server.len(), 50);
+}
+
+#[test]
 fn a_queue_has_an_end() {
     let mut pair = narrow();
     pair.client.hold_credit(true);

@@ -4,6 +4,7 @@
 pub(crate) mod bundle;
 mod leftovers;
 mod memory;
+pub(crate) mod pacing;
 mod peer;
 pub(crate) mod pool;
 pub(crate) mod queue;
@@ -53,6 +54,8 @@ pub struct Node {
     pub(crate) timers: BTreeSet<(Time, Timer)>,
 
     pub(crate) sessions: BTreeMap<SessionId, Session>,
+    /// Drivers with something under way, who share the budget of what may be.
+    pub(crate) pacing_drivers: u64,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) pools: Pools,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
@@ -120,6 +123,7 @@ impl Node {
             mail: Vec::new(),
             timers: BTreeSet::new(),
             sessions: BTreeMap::new(),
+            pacing_drivers: 0,
             jobs: BTreeMap::new(),
             pools: Pools::default(),
             workers: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Which task goes to which worker, and when.
 //!
-//! Queued tasks of one pool, demand and bundle form a *class*. A worker that runs tasks of a class *leases* the class's resources, once however
+//! Queued tasks of one pool, job, demand and bundle form a *class*. A worker that runs tasks of a class *leases* the class's resources, once however
 //! many tasks follow each other on it. Short tasks are sent ahead of their turn, so that a worker never waits for the node; those behind a task that
 //! turns out long, or that waits for objects, are recalled. Classes take turns.
 
@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-use thornback_types::{Code, Failure, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
+use thornback_types::{Code, Failure, JobId, PlacementGroupId, Resources, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Message, Stop};
 use crate::message::RunOutcome;
@@ -33,6 +33,8 @@ pub(crate) struct ClassId(pub(crate) u32);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClassKey {
     pub(crate) pool: u32,
+    /// In a pool that serves all jobs, one that queues a million tasks must not be in the way of the others.
+    pub(crate) job: JobId,
     pub(crate) demand: Resources,
     pub(crate) bundle: Option<(PlacementGroupId, Option<u32>)>,
     /// Needs a worker of its own: the creation of an actor.

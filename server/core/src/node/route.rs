@@ -52,6 +52,7 @@ impl Node {
     pub(crate) fn class_of(&mut self, spec: &TaskSpec, pool: u32) -> ClassId {
         self.class_for(ClassKey {
             pool,
+            job: spec.job,
             demand: spec.declaration.resources.clone(),
             bundle: spec.declaration.placement,
             dedicated: matches!(spec.kind, Kind::Create(_)),

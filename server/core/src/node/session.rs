@@ -9,6 +9,7 @@ use crate::effect::{Effect, Message, Reply};
 use crate::input::{Declaration, Op, Peer, Request};
 use crate::map::{Map, Seed};
 use crate::message::PeerMessage;
+use crate::node::pacing::Pace;
 use crate::node::{Job, Node, Taken, invalid};
 
 /// Declarations that a session may have at once.
@@ -27,6 +28,7 @@ pub(crate) struct Session {
     pub(crate) creating: BTreeMap<ObjectId, u64>,
     declarations: Map<u32, Declared>,
     pub(crate) default_pool: Option<u32>,
+    pub(crate) pace: Pace,
 }
 
 /// A declaration and the number by which this node tells it from all others.
@@ -91,6 +93,7 @@ impl Node {
             creating: BTreeMap::new(),
             declarations: Map::new(seed),
             default_pool: None,
+            pace: Pace::default(),
         }
     }
 
@@ -117,6 +120,7 @@ impl Node {
             self.unpin_many(object, pins);
         }
         let is_driver = session.worker.is_none();
+        self.pace_closed(is_driver, &session.pace);
         if is_driver {
             self.job_ended(session.job);
         }

@@ -221,6 +221,7 @@ impl Node {
                 }
             }
         }
+        wrong.extend(self.check_paces());
         wrong.extend(self.store.check());
         wrong.extend(self.check_objects());
         wrong

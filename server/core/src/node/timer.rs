@@ -1,6 +1,6 @@
 //! What is due at a time. One ordered set holds all of it; an entry that has become pointless does nothing when it is due.
 
-use thornback_types::{ObjectId, TaskId, Time, WorkerId};
+use thornback_types::{ObjectId, SessionId, TaskId, Time, WorkerId};
 
 use crate::node::Node;
 use crate::node::queue::ClassId;
@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Infeasible(ClassId),
     /// A request for room in the store has waited long enough.
     StoreWait(ObjectId),
+    /// A driver has been held back for a while.
+    Pace(SessionId),
 }
 
 impl Node {
@@ -45,6 +47,7 @@ impl Node {
                 Timer::Overtake(worker) => self.overtake(worker),
                 Timer::Infeasible(class) => self.notice_infeasible(class),
                 Timer::StoreWait(object) => self.store_wait_over(object),
+                Timer::Pace(session) => self.pace_overdue(session),
             }
         }
         if self.schedule_due {

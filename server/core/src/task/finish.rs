@@ -120,10 +120,12 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.state = TaskState::Finished;
         self.tasks_finished += 1;
+        let (submitter, weight) = (task.submitter, std::mem::take(&mut task.weight));
         if let Kind::Call { actor, caller } = task.spec.kind {
             // Nothing waits for it, and what it gave does not keep the actor alive.
             self.call_over(actor, caller, id);
         }
+        self.pace_ended(submitter, weight);
     }
 
     fn too_few(&self, id: TaskId, n: u32, given: usize) -> Failure {
@@ -194,6 +196,7 @@ impl Node {
 
     pub(crate) fn forget_task(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(&id) else { return };
+        self.pace_ended(task.submitter, task.weight);
         if !task.is_finished() {
             self.tasks_finished += 1;
             if let Kind::Call { actor, caller } = task.spec.kind {

@@ -78,6 +78,8 @@ pub(crate) struct Task {
     pub(crate) deadline: Option<Time>,
     /// Stored outputs that live and could be made again by running this once more.
     pub(crate) lineage: u32,
+    /// What it counts for among what its submitter has under way; 0 once it has ended.
+    pub(crate) weight: u64,
 }
 
 /// See the module.

@@ -6,6 +6,7 @@ use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, Session
 
 use crate::input::{Arg, ArgValue, Declaration, Returns};
 use crate::message::{PeerMessage, StoredArg};
+use crate::node::pacing;
 use crate::node::pool::Found;
 use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
@@ -42,6 +43,7 @@ impl Node {
         kind: Kind,
     ) -> Result<TaskSpec, Box<Failure>> {
         let declared = self.declared(session, declaration)?;
+        self.check_pace(session)?;
         if id.0.index() != 0 {
             return Err(invalid(format!(
                 "The id {id} has index {}; the index of a task or actor is 0.",
@@ -103,6 +105,7 @@ impl Node {
         }
         self.prune_children(spec.parent);
         let retries = spec.declaration.max_retries;
+        let weight = pacing::weight(&spec.args);
         self.next_order += 1;
         let task = Task {
             spec,
@@ -115,8 +118,10 @@ impl Node {
             children: Vec::new(),
             deadline,
             lineage: 0,
+            weight,
         };
         self.tasks.insert(id, task);
+        self.pace_submitted(session, weight);
     }
 
     /// A task that goes on for long may submit millions of others: finished ones are forgotten each time that their number has doubled.

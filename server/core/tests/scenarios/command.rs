@@ -1,7 +1,7 @@
 //! What a scenario may say. Names are those of `names.rs`; a value is `"text"`, `[o1 t1.0]` (which refers to these), `bytes(N)` or `private(schema)`.
 //!
 //! ```text
-//! node cpus=2 store=1000 inline=100 workers=16       driver d1 namespace=N logs remote         close d1
+//! node cpus=2 store=1000 inline=100 workers=16 backlog= backlog-max=     driver d1 namespace=N logs remote         close d1
 //! pool d1 py prestart=1 functions=f default          worker w1 functions=f,g(1..2),h(1..),C(0)! formats=F pool=P (if it dialled in by itself) remote
 //! start-failed w1 WHY     exit w1 code=1 | signal=9  printed w1 "line"                         memory total=100 available=1 w1=50
 //! declare d1 f function= code= pool= cpus= gpus= has=NAME:AMOUNT returns= retries= retry-exceptions retry-types= window= accepts= deadline= group=g1:0
@@ -70,6 +70,8 @@ fn node(world: &mut World, words: &mut Words) -> Parsed<()> {
     let mut config = Config::new(ME, resources);
     config.store_bytes = words.number("store")?.unwrap_or(config.store_bytes);
     config.inline_bytes = words.number("inline")?.unwrap_or(config.inline_bytes);
+    config.backlog_bytes = words.number("backlog")?.unwrap_or(config.backlog_bytes);
+    config.backlog_bytes_max = words.number("backlog-max")?.unwrap_or(config.backlog_bytes_max);
     config.workers_per_pool = words.number("workers")?.unwrap_or(config.workers_per_pool);
     world.set_config(&config);
     Ok(())

@@ -1,7 +1,7 @@
 //! Effects as lines of text.
 
 use thornback_core::Effect;
-use thornback_core::effect::{ActorInfo, Location, Message, Outcome, Reply, Run, RunArg, Stop};
+use thornback_core::effect::{ActorInfo, Credit, Location, Message, Outcome, Reply, Run, RunArg, Stop};
 use thornback_core::input::{Arg, ArgValue};
 use thornback_core::node::status::Item;
 use thornback_types::{Code, Failure, Format, ObjectId, SessionId, TaskId, Value};
@@ -19,6 +19,14 @@ pub fn effect(world: &World, effect: &Effect) -> String {
         Effect::Close { session, failure: f } => {
             let why = f.as_ref().map(|f| format!(": {}", failure(world, f))).unwrap_or_default();
             format!("{} closed{why}", world.names.session_name(*session))
+        }
+        Effect::Pace { session, credit } => {
+            let what = match credit {
+                Credit::Given => "gets credit again",
+                Credit::Held => "is held back",
+                Credit::Spared => "gets a little credit",
+            };
+            format!("{} {what}", world.names.session_name(*session))
         }
         Effect::StartWorker { worker, pool } => format!("start w{} of {}", worker.0, pool.spec.name),
         Effect::StopWorker { worker, how } => {
