@@ -1,0 +1,88 @@
+"""What a task costs in system calls. Counts, not times: they tell of a lost batch or of a second wake-up on any machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import thornback
+from thornback._session.unix import UnixCarrier
+
+
+def count_calls() -> SimpleNamespace:
+    """Has the carriers of this process count what they send and receive, each time with one system call."""
+    calls = SimpleNamespace(sent=0, received=0, fill=UnixCarrier.fill, send=UnixCarrier.send)
+
+    def counted_fill(carrier: UnixCarrier, timeout: float | None) -> None:
+        calls.fill(carrier, timeout)
+        calls.received += 1
+
+    def counted_send(carrier: UnixCarrier, body: bytes) -> None:
+        calls.send(carrier, body)
+        calls.sent += 1
+
+    UnixCarrier.fill = counted_fill  # type: ignore[method-assign]
+    UnixCarrier.send = counted_send  # type: ignore[method-assign]
+    UnixCarrier.calls = calls  # type: ignore[attr-defined]
+    return calls
+
+
+@thornback.remote
+def work(number: int) -> int:
+    return number
+
+
+@thornback.remote
+def count_in_worker() -> None:
+    count_calls()
+
+
+@thornback.remote
+def told_by_worker() -> tuple[int, int]:
+    calls: Any = UnixCarrier.calls  # type: ignore[attr-defined]
+    told = calls.sent, calls.received
+    calls.sent = calls.received = 0
+    return told
+
+
+@pytest.fixture
+def calls() -> Iterator[SimpleNamespace]:
+    """The driver's calls, beside the only worker's."""
+    thornback.init(num_cpus=1)
+    calls = None
+    try:
+        # The worker is warm, and knows the functions.
+        assert thornback.get([work.remote(n) for n in range(1000)]) == list(range(1000))
+        thornback.get(count_in_worker.remote())
+        thornback.get(told_by_worker.remote())
+        calls = count_calls()
+        yield calls
+    finally:
+        thornback.shutdown()
+        if calls is not None:
+            UnixCarrier.fill, UnixCarrier.send = calls.fill, calls.send  # type: ignore[method-assign]
+
+
+def test_a_task_alone_takes_one_call_each_way_in_driver_and_worker(calls: SimpleNamespace) -> None:
+    for number in range(200):
+        assert thornback.get(work.remote(number)) == number
+    worker = told_by_worker.remote()
+    # A few more for what is said now and then: credit, and what was dropped.
+    assert 200 <= calls.sent <= 210
+    assert 200 <= calls.received <= 210
+    sent, received = thornback.get(worker)
+    assert 200 <= sent <= 210
+    assert 200 <= received <= 210
+
+
+def test_tasks_in_flight_travel_in_batches(calls: SimpleNamespace) -> None:
+    assert thornback.get([work.remote(number) for number in range(1000)]) == list(range(1000))
+    # On an idle machine it is 9 and 5 in the driver, 26 and 17 in the worker.
+    assert calls.sent <= 30
+    assert calls.received <= 100
+    sent, received = thornback.get(told_by_worker.remote())
+    assert sent <= 150
+    assert received <= 150
