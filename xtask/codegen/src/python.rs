@@ -15,7 +15,7 @@ use crate::{Result, protobuf};
 /// Decides which protobuf runtimes can load the result: this one needs 6.31.1 or newer, and works with 7.
 const TOOLS: &str = "grpcio-tools==1.76.0";
 /// Where the SDK keeps generated code.
-pub(crate) const FOLDER: &str = "sdks/python/src/thornback/_gen";
+const FOLDER: &str = "sdks/python/src/thornback/_gen";
 
 const HEADER: &str = "# Generated from protocol/ by `cargo xtask gen`. Do not edit.\n";
 

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from thornback import _values
+from thornback import _header, _values
 from thornback._errors import ProtocolError
 from thornback._values import Buffer, Encoded
 
@@ -81,7 +81,7 @@ class Layout:
         for length in lengths:
             offsets.append(end)
             end = _aligned(end + length)
-        header = _header(format, schema, offsets, lengths)
+        header = _header.write(format, schema, list(zip(offsets, lengths, strict=True)))
         region = _aligned(4 + len(header))
         self.head = (len(header).to_bytes(4, "little") + header).ljust(region, b"\0")
         self.offsets = [region + offset for offset in offsets]
@@ -161,20 +161,14 @@ def parse(data: memoryview) -> tuple[int, Buffer, list[Buffer], str]:
 
     Raises `ProtocolError` if the header points outside the object.
     """
-    # Reading headers needs numpy if it is installed, and most programs never come here: so it is imported late.
-    from thornback._gen.object_header import ObjectHeader
-
+    length = int.from_bytes(data[:4], "little")
+    region = _aligned(4 + length)
     try:
-        length = int.from_bytes(data[:4], "little")
-        region = _aligned(4 + length)
-        header = ObjectHeader.GetRootAs(data[4 : 4 + length])
-        inband = header.Data()
-        schema = header.Schema()
-        spans = [(inband.Offset(), inband.Length())] if inband is not None else [(0, 0)]
-        spans += [(buffer.Offset(), buffer.Length()) for buffer in map(header.Buffers, range(header.BuffersLength()))]
-        format = header.Format()
-    except Exception as error:
-        raise ProtocolError(f"the header of an object cannot be read: {type(error).__name__}: {error}") from error
+        if 4 + length > data.nbytes:
+            raise ValueError(f"it is said to have {length} bytes, and the object has {data.nbytes}")
+        format, schema, spans = _header.read(data[4 : 4 + length])
+    except ValueError as error:
+        raise ProtocolError(f"the header of an object cannot be read: {error}") from error
     if not _values.RAW <= format <= _values.PRIVATE:
         raise ProtocolError(f"the header of an object names format {format}, which this version does not know")
     parts: list[Buffer] = []
@@ -188,36 +182,13 @@ def parse(data: memoryview) -> tuple[int, Buffer, list[Buffer], str]:
         if offset < end:
             raise ProtocolError(f"the header of an object names byte {region + offset} twice")
         end = offset + size
-    return format, parts[0], parts[1:], (schema or b"").decode("utf-8", "replace")
+    return format, parts[0], parts[1:], schema
 
 
 def decode(data: memoryview, referrer: _values.Referrer) -> Any:
     """Reads a value in place."""
     format, inband, buffers, schema = parse(data)
     return _values.decode(format, inband, buffers, schema, referrer)
-
-
-def _header(format: int, schema: str, offsets: Sequence[int], lengths: Sequence[int]) -> bytes:
-    import flatbuffers
-
-    from thornback._gen import object_header
-
-    gen: Any = object_header
-
-    builder = flatbuffers.Builder(128 + 16 * len(lengths))
-    name = builder.CreateString(schema) if schema else None
-    gen.ObjectHeaderStartBuffersVector(builder, len(lengths) - 1)
-    for offset, length in reversed(list(zip(offsets[1:], lengths[1:], strict=True))):
-        gen.CreateBuffer(builder, offset, length)
-    buffers = builder.EndVector()
-    gen.ObjectHeaderStart(builder)
-    gen.ObjectHeaderAddFormat(builder, format)
-    if name is not None:
-        gen.ObjectHeaderAddSchema(builder, name)
-    gen.ObjectHeaderAddData(builder, gen.CreateBuffer(builder, offsets[0], lengths[0]))
-    gen.ObjectHeaderAddBuffers(builder, buffers)
-    builder.Finish(gen.ObjectHeaderEnd(builder))
-    return bytes(builder.Output())
 
 
 def _aligned(n: int) -> int:

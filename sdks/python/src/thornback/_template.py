@@ -146,8 +146,6 @@ class Template:
 def _import_numpy() -> None:
     try:
         import numpy  # noqa: F401
-
-        from thornback._gen import object_header  # noqa: F401
     except ImportError:
         pass
 

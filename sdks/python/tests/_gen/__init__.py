@@ -1,0 +1,1 @@
+"""Code that a schema compiler made, to hold the SDK against."""
