@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from thornback._gen import value_pb2, worker_pb2
+
+
+class Order:
+    """What a `Run` says beside whose task it is. Runs that say the same may share one."""
+
+    __slots__ = ("actor", "args", "attempt", "declaration", "setup")
+
+    def __init__(self, message: worker_pb2.Run) -> None:
+        self.attempt = message.attempt
+        self.declaration = message.declaration
+        self.actor = message.actor
+        self.args: Sequence[value_pb2.Arg] = message.args
+        self.setup = message.setup if message.HasField("setup") else None
 
 
 class Job:
@@ -18,11 +35,11 @@ class Job:
     interrupt_code = 0
     interrupted = False
 
-    def __init__(self, message: Any) -> None:
-        self.message = message
-        self.task: bytes = message.task
-        self.attempt: int = message.attempt
-        self.actor: bytes = message.actor
+    def __init__(self, task: bytes, order: Order) -> None:
+        self.task = task
+        self.order = order
+        self.attempt = order.attempt
+        self.actor = order.actor
 
 
 job: Final[ContextVar[Job | None]] = ContextVar("thornback_job", default=None)

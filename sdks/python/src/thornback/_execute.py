@@ -98,9 +98,14 @@ _ATTEMPTS: Final = [b"", *(bytes((0x10, n)) for n in range(1, 8))]
 
 def small_result(job: Job, value: Any) -> bytes | None:
     """The `Done` of a job that returned one small value, as most do; None for any other value."""
+    kind = type(value)
     if value is None:
         result = frames.NIL_RESULT
-    elif type(value) in _values.SCALARS:
+    elif kind is bytes:
+        if len(value) >= frames.SHORT_ARG_SUBMIT.limit:
+            return None
+        result = frames.SHORT_ARG_SUBMIT.raw[len(value)] + value
+    elif kind in _values.SCALARS:
         data = _values.scalar(value)
         if data is None or len(data) >= frames.SHORT_ARG_SUBMIT.limit:
             return None

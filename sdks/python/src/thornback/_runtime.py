@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from thornback import _context, _errors, _values
 from thornback._gen import actor_pb2, control_pb2, session_pb2, task_pb2, worker_pb2
 from thornback._object import ObjectRef
-from thornback._session import frames
+from thornback._session import frames, hot
 from thornback._session.carrier import Carrier
 from thornback._session.session import Session
 from thornback._state import ACTOR, PENDING, Declaration, Failed, Slot
@@ -99,6 +99,7 @@ class Runtime(ObjectTable):
         hello: session_pb2.Hello,
         handlers: Mapping[str, Callable[[Any], None]] | None = None,
         on_close: Callable[[BaseException], None] | None = None,
+        runs: Mapping[int, hot.Taker] | None = None,
     ) -> None:
         super().__init__()
         self._declare_lock = threading.RLock()
@@ -123,6 +124,7 @@ class Runtime(ObjectTable):
                 "notice": self._handle_notice,
                 **(handlers or {}),
             },
+            runs={20: self.take_completions, **(runs or {})},
             before_send=self.post_drops,
             on_close=self._handle_close,
         )
@@ -199,10 +201,14 @@ class Runtime(ObjectTable):
         parts: list[bytes] = []
         keep: list[Any] | None = None
         total = 0
-        heads, limit = short.short, short.limit
+        heads, raw, limit = short.short, short.raw, short.limit
         for value in args:
             kind = type(value)
-            if kind in _values.SCALARS:
+            if kind is bytes:
+                if len(value) < limit:
+                    parts.append(raw[len(value)] + value)
+                    continue
+            elif kind in _values.SCALARS:
                 data = _values.scalar(value)
                 if data is not None and len(data) < limit:
                     parts.append(heads[len(data)] + data)
@@ -242,7 +248,7 @@ class Runtime(ObjectTable):
             data = _values.scalar(value)
             if data is not None and len(data) < len(frames.SHORT_PUT):
                 id = self.ids.prefix() + frames.INDEX_FIRST
-                self._state[id] = data
+                self._state[id] = (value,)
                 self.session.post(frames.PUT(frames.ID_1 + id + frames.SHORT_PUT[len(data)] + data))
                 return ObjectRef(id, self)
         return self.put_encoded(_values.encode(value))

@@ -26,7 +26,7 @@ ACTOR: Final = Mark.ACTOR
 
 
 class Inline:
-    """Here: the parts of a value. (A small MessagePack value that refers to nothing is kept as its plain bytes instead.)"""
+    """Here: the parts of a value."""
 
     __slots__ = ("buffers", "data", "format", "schema")
 
@@ -61,7 +61,9 @@ class Failed:
         self.failure.CopyFrom(failure)
 
 
-State = Mark | bytes | Inline | Stored | Failed
+State = Mark | tuple[Any] | bytes | Inline | Stored | Failed
+"""Values that are most common take the least: a tuple holds a value that nobody can change, read already; bytes are MessagePack that
+refers to nothing."""
 
 
 class Slot:

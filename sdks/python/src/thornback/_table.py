@@ -10,23 +10,30 @@ is told to the node. Refs go in finalisers, which may run anywhere, so they only
 
 from __future__ import annotations
 
+import itertools
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from thornback import _context, _errors, _values
 from thornback._errors import Code
 from thornback._gen import failure_pb2, task_pb2
 from thornback._object import ObjectRef, ObjectRefGenerator
-from thornback._session import frames
+from thornback._session import frames, hot
 from thornback._state import FOREIGN, PENDING, Failed, Inline, Slot, State, Stored, Stream
 from thornback._stored import StoredObjects
 from thornback._values import Encoded
 
+_PLAIN_STATES: Final = frozenset({tuple, bytes})
 _END_INDEX: Final = b"\xff\xff\xff\xff"
 """Index of the ref of a stream's end, which exists in this process only."""
+
+_log = logging.getLogger("thornback")
 
 
 class ObjectTable(StoredObjects):
@@ -106,30 +113,42 @@ class ObjectTable(StoredObjects):
     def post_drops(self) -> None:
         """Posts what has been dropped and released since the last time. Runs before each frame is made."""
         if self.dropped:
-            gone = []
+            gone: list[bytes] = []
             with self._count_lock:
-                state, extra = self._state, self._extra
-                while self.dropped:
-                    id = self.dropped.popleft()
-                    more = extra.get(id) if extra else None
-                    if more is not None:
-                        if more == 1:
-                            del extra[id]
-                        else:
-                            extra[id] = more - 1
-                        continue
-                    if id in self._local:
-                        self._local.discard(id)
-                        state.pop(id, None)
-                        continue
-                    if state.pop(id, None) is not None or self._forget_stream(id):
-                        gone.append(id)
-                        for slot in self._fetched.pop(id, ()) if self._fetched else ():
-                            self.abandon(id, slot)
+                if self._extra or self._local or self._streams or self._fetched:
+                    self._drop_each(gone)
+                else:
+                    # Nearly always there is nothing to look up.
+                    dropped, forget = self.dropped, self._state.pop
+                    while dropped:
+                        id = dropped.popleft()
+                        if forget(id, None) is not None:
+                            gone.append(id)
                 for start in range(0, len(gone), 4096):
                     self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
         if self._released:
             self.post_releases()
+
+    def _drop_each(self, gone: list[bytes]) -> None:
+        """Takes back what the dropped refs counted; adds to `gone` those of whom the node is to be told."""
+        state, extra = self._state, self._extra
+        while self.dropped:
+            id = self.dropped.popleft()
+            more = extra.get(id)
+            if more is not None:
+                if more == 1:
+                    del extra[id]
+                else:
+                    extra[id] = more - 1
+                continue
+            if id in self._local:
+                self._local.discard(id)
+                state.pop(id, None)
+                continue
+            if state.pop(id, None) is not None or self._forget_stream(id):
+                gone.append(id)
+                for slot in self._fetched.pop(id, ()):
+                    self.abandon(id, slot)
 
     def _forget_stream(self, id: bytes) -> bool:
         stream = self._streams.pop(id, None)
@@ -142,24 +161,43 @@ class ObjectTable(StoredObjects):
 
     # ------------------------------------------------------------------------------------------------------------------------- answers
 
+    def take_completions(self, head: bytes, ops: hot.Ops) -> int:
+        """Many completions at once; see :mod:`._session.hot`."""
+        known, callbacks = self._state, self._callbacks
+        raw, msgpack, tiny = frames.SHORT_PUT_RAW, frames.SHORT_PUT, _TINY_STATES
+        taken = 0
+        for op_head, id, rest in ops:
+            if op_head != head:
+                break
+            start, data = rest[:6], rest[6:]
+            state: State
+            if start == raw[len(data)]:
+                state = (data,)
+            elif start == msgpack[len(data)]:
+                state = tiny.get(data, data)
+            else:
+                try:
+                    state = _state_of(task_pb2.Completion.FromString(frames.ID_1 + id + rest))
+                except DecodeError:
+                    break  # The session will say so.
+            taken += 1
+            if id in known and type(state) is not Failed:
+                known[id] = state
+                if callbacks:
+                    self._call_back(id)
+            else:
+                self._settle(id, state)
+        return taken
+
     def _handle_completion(self, message: task_pb2.Completion) -> None:
-        id = message.object
-        outcome = message.WhichOneof("outcome")
-        state: State
-        if outcome == "value":
-            value = message.value
-            data = value.data
-            # One byte refers to nothing, so there is nothing to look for.
-            plain = value.format == _values.MSGPACK and (len(data) == 1 or (not value.refs and not value.buffers))
-            state = data if plain else Inline.of(value)
-        elif outcome == "stored":
-            state = Stored(message.stored)
-        else:
-            state = Failed(message.failure)
+        self._settle(message.object, _state_of(message))
+
+    def _settle(self, id: bytes, state: State) -> None:
+        """An object is ready."""
         known = self._state
         if id in known:
             known[id] = state
-            if outcome == "failure":
+            if type(state) is Failed:
                 self._failures += 1
         else:
             stream = self._streams.get(id[:12] + frames.INDEX_SELF) if self._streams else None
@@ -168,9 +206,15 @@ class ObjectTable(StoredObjects):
             known[id] = state
             stream.arrived = int.from_bytes(id[12:], "big")
             self._tell_stream(stream)
-        if self._callbacks:
-            for callback in self._callbacks.pop(id, ()):
+        self._call_back(id)
+
+    def _call_back(self, id: bytes) -> None:
+        """Runs what waits for an object without a thread of its own, now that its state is set."""
+        for callback in self._callbacks.pop(id, ()):
+            try:
                 callback()
+            except Exception:
+                _log.exception("what waited for %s failed", id.hex())
 
     def _handle_stream_end(self, message: task_pb2.StreamEnd) -> None:
         stream = self._streams.get(message.task)
@@ -192,9 +236,8 @@ class ObjectTable(StoredObjects):
     def _complete_stream(self, stream: Stream) -> None:
         id = stream.completed
         if stream.ended and id is not None and id in self._state:
-            self._state[id] = Failed(stream.failure) if stream.failure is not None else b"\xc0"
-            for callback in self._callbacks.pop(id, ()):
-                callback()
+            self._state[id] = Failed(stream.failure) if stream.failure is not None else (None,)
+            self._call_back(id)
 
     # ------------------------------------------------------------------------------------------------------------------------- waiting
 
@@ -238,6 +281,8 @@ class ObjectTable(StoredObjects):
             if not self.wait_until(lambda: state[id] is not PENDING, deadline):
                 raise _errors.GetTimeoutError(f"{ref!r} did not become ready within {timeout} s; `get` it again to go on waiting")
             known = state[id]
+        if type(known) is tuple:
+            return known[0]
         if type(known) is bytes:
             return _values.unpack_plain(known)
         return self._read((id,), (known,), None if not timeout else time.monotonic() + timeout)[0]
@@ -246,18 +291,20 @@ class ObjectTable(StoredObjects):
         """The values of refs, in order. The first failure to be known is raised, whatever else is still missing."""
         deadline = None if timeout is None else time.monotonic() + timeout
         ids = [ref._id for ref in refs]
+        seen = self._failures
         states = self._states(ids)
         state = self._state
         count = len(ids)
         at = 0
-        seen = -1
         failed: bytes | None = None
+        if Failed in map(type, states):
+            failed = next(id for id in ids if type(state[id]) is Failed)
 
         def ready() -> bool:
             nonlocal at, seen, failed
             if seen != self._failures:
                 seen = self._failures
-                failed = next((id for id in ids if type(state[id]) is Failed), None)
+                failed = failed or next((id for id in ids if type(state[id]) is Failed), None)
             if failed is not None:
                 return True
             while at < count and state[ids[at]] is not PENDING:
@@ -271,9 +318,12 @@ class ObjectTable(StoredObjects):
         if failed is not None:
             ids, count = [failed], 1
         states = [state[id] for id in ids]
-        if all(type(known) is bytes for known in states):
+        kinds = set(map(type, states))
+        if kinds <= _PLAIN_STATES:
+            if bytes not in kinds:
+                return list(itertools.chain.from_iterable(states))  # type: ignore[arg-type]
             unpack = _values.unpack_plain
-            return [unpack(known) for known in states]  # type: ignore[arg-type]
+            return [known[0] if type(known) is tuple else unpack(known) for known in states]  # type: ignore[arg-type]
         return self._read(ids, states, deadline)
 
     def wait_many(
@@ -395,6 +445,8 @@ class ObjectTable(StoredObjects):
         return [located[id] if id in located else self._value_of(id, known) for id, known in zip(ids, states, strict=True)]
 
     def _value_of(self, id: bytes, known: State) -> Any:
+        if type(known) is tuple:
+            return known[0]
         if type(known) is bytes:
             return _values.unpack_plain(known)
         if type(known) is Inline:
@@ -412,6 +464,8 @@ class ObjectTable(StoredObjects):
             state: State
             if value.format == _values.MSGPACK and not value.refs:
                 state = value.data
+            elif value.format == _values.RAW:
+                state = (value.data,)
             else:
                 state = Inline(value.format, value.data, [bytes(buffer) for buffer in value.buffers], value.schema)
             self._state[id] = state
@@ -513,6 +567,26 @@ class ObjectTable(StoredObjects):
             for callback in waiting:
                 callback()
         self._callbacks.clear()
+
+
+_TINY_STATES: Final[dict[bytes, State]] = {data: (value,) for data, value in _values.TINY.items()}
+
+
+def _state_of(completion: task_pb2.Completion) -> State:
+    """What a completion says."""
+    outcome = completion.WhichOneof("outcome")
+    if outcome == "stored":
+        return Stored(completion.stored)
+    if outcome == "failure":
+        return Failed(completion.failure)
+    value = completion.value
+    data = value.data
+    if not value.refs and not value.buffers:
+        if value.format == _values.RAW:
+            return (data,)
+        if value.format == _values.MSGPACK:
+            return _TINY_STATES.get(data, data)
+    return Inline.of(value)
 
 
 class _StreamsToo(dict[bytes, Any]):

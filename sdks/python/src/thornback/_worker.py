@@ -23,19 +23,22 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from thornback import _context, _errors, _runtime
 from thornback._actor import ActorHandle, Interface
 from thornback._connect import connector, read_token
-from thornback._context import Job
+from thornback._context import Job, Order
 from thornback._errors import Code
 from thornback._execute import Answer, ExitActor, Interrupted, Target, arguments, failure_of, small_result
 from thornback._gen import failure_pb2, session_pb2, task_pb2, worker_pb2
 from thornback._runtime import Runtime
-from thornback._session import frames
+from thornback._session import frames, hot
 from thornback._signature import Signature
 
 _INTERRUPT: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 _FLUSH_AFTER_S: Final = 0.0005
+_ORDERS_MAX: Final = 256
 _JOB: Final = _context.job
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -51,6 +54,8 @@ class Worker:
         self.answers: dict[bytes, Answer] = {}
         """Of streams that run, to be told how far their consumers are."""
         self._targets: dict[int, Target] = {}
+        self._orders: dict[bytes, Order] = {}
+        """By what comes after the task's id in a `Run`."""
         self._code: dict[bytes, Any] = {}
         self._current: Job | None = None
         self._ending = False
@@ -88,6 +93,7 @@ class Worker:
                 "resume": self._handle_resume,
             },
             on_close=self._handle_close,
+            runs={11: self._take_runs},
         )
         self.session = self.runtime.session
         _runtime.current = self.runtime
@@ -100,13 +106,35 @@ class Worker:
         self._targets[message.number] = Target(message)
 
     def _handle_run(self, message: worker_pb2.Run) -> None:
-        self.queue.append(Job(message))
+        self.queue.append(Job(message.task, Order(message)))
+
+    def _take_runs(self, head: bytes, ops: hot.Ops) -> int:
+        """Many runs at once; see :mod:`._session.hot`."""
+        queue, orders = self.queue, self._orders
+        taken = 0
+        for op_head, task, rest in ops:
+            if op_head != head:
+                break
+            order = orders.get(rest)
+            if order is None:
+                try:
+                    order = Order(worker_pb2.Run.FromString(rest))
+                except DecodeError:
+                    break  # The session will say so.
+                if not order.args:
+                    # Most calls without arguments say the same as the one before.
+                    if len(orders) >= _ORDERS_MAX:
+                        orders.clear()
+                    orders[rest] = order
+            queue.append(Job(task, order))
+            taken += 1
+        return taken
 
     def _handle_recall(self, message: worker_pb2.Recall) -> None:
         wanted = set(message.tasks)
         returned = []
         for job in list(self.queue):
-            if job.task in wanted and not job.message.HasField("setup"):
+            if job.task in wanted and job.order.setup is None:
                 try:
                     self.queue.remove(job)
                 except ValueError:
@@ -139,7 +167,7 @@ class Worker:
 
     def _answer_unstarted(self, job: Job, code: int) -> None:
         job.interrupt_code = code
-        self.session.post_quietly(self._cancelled_before(job, self._targets[job.message.declaration]))
+        self.session.post_quietly(self._cancelled_before(job, self._targets[job.order.declaration]))
 
     def _cancelled_before(self, job: Job, target: Target) -> bytes:
         """The `Done` of a job that was cancelled and did not begin."""
@@ -184,9 +212,9 @@ class Worker:
                 continue  # Given back or cancelled in that moment.
             if not job.actor:
                 self.post(self.execute(job))
-            elif job.message.HasField("setup"):
-                self._set_up(job)
-                if job.message.setup.asynchronous and self.actor_failure is None:
+            elif job.order.setup is not None:
+                self._set_up(job, job.order.setup)
+                if job.order.setup.asynchronous and self.actor_failure is None:
                     from thornback import _worker_async
 
                     _worker_async.serve(self)
@@ -216,8 +244,8 @@ class Worker:
 
     def execute(self, job: Job) -> bytes:
         """Runs a task or a call and gives its `Done`."""
-        message = job.message
-        target = job.declaration = self._targets[message.declaration]
+        order = job.order
+        target = job.declaration = self._targets[order.declaration]
         _JOB.set(job)
         if self._pool is not None:
             self.running[job.task] = job
@@ -226,7 +254,7 @@ class Worker:
             function = target.function
             if function is None:
                 function = self.function(job, target)
-            args, kwargs = arguments(self.runtime, message.args)
+            args, kwargs = arguments(self.runtime, order.args)
             signature = target.signature
             if signature is not None and (kwargs or not signature.min <= len(args) <= signature.max):
                 self._check(signature, args, kwargs)
@@ -267,7 +295,7 @@ class Worker:
 
     def target(self, job: Job) -> Target:
         """What a job is to call. The node declares before it refers to a number."""
-        return self._targets[job.message.declaration]
+        return self._targets[job.order.declaration]
 
     def function(self, job: Job, target: Target) -> Any:
         """What a job calls."""
@@ -303,10 +331,9 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------------------------------------- actors
 
-    def _set_up(self, job: Job) -> None:
+    def _set_up(self, job: Job, setup: worker_pb2.ActorSetup) -> None:
         """Becomes the actor that a job creates."""
-        setup = job.message.setup
-        target = self._targets[job.message.declaration]
+        target = self._targets[job.order.declaration]
         self.actor_id = job.actor
         self.actor_name = setup.name
         self.restarts = setup.restarts
@@ -317,7 +344,7 @@ class Worker:
         in_user_code = False
         try:
             actor_class = self._load(target)
-            args, kwargs = arguments(self.runtime, job.message.args)
+            args, kwargs = arguments(self.runtime, job.order.args)
             if target.signature is not None:
                 self._check(target.signature, args, kwargs)
             in_user_code = True

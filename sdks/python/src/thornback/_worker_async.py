@@ -140,7 +140,7 @@ class _Server:
         in_user_code = False
         try:
             function = worker.function(job, target)
-            args, kwargs = arguments(worker.runtime, job.message.args)
+            args, kwargs = arguments(worker.runtime, job.order.args)
             in_user_code = job.started = True
             value = function(*args, **kwargs)
             if target.returns < 0:

@@ -506,7 +506,7 @@ def _target(name: str, options: Any, returns: int) -> Target:
 
 
 def _job(prefix: bytes, actor: bytes, target: Target) -> _context.Job:
-    job = _context.Job(worker_pb2.Run(task=prefix + frames.INDEX_SELF, attempt=1, actor=actor))
+    job = _context.Job(prefix + frames.INDEX_SELF, _context.Order(worker_pb2.Run(attempt=1, actor=actor)))
     job.declaration = target
     return job
 

@@ -124,9 +124,9 @@ class Peer:
             self._seq += 1
         self._write(session_pb2.ServerFrame(seq=self._seq if counted else 0, ack=self.taken, ops=ops), descriptors)
 
-    def say_again(self, seq: int, *ops: session_pb2.ServerOp) -> None:
+    def say_again(self, seq: int, *ops: session_pb2.ServerOp, descriptors: list[int] | None = None) -> None:
         """Sends a frame under a number of its own."""
-        self._write(session_pb2.ServerFrame(seq=seq, ack=self.taken, ops=ops))
+        self._write(session_pb2.ServerFrame(seq=seq, ack=self.taken, ops=ops), descriptors)
 
     def _write(self, frame: session_pb2.ServerFrame, descriptors: list[int] | None = None) -> None:
         assert self._sock is not None

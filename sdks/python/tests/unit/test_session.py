@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 import thornback
-from tests.unit.peer import Peer, completion, in_thread, runtime_of
+from tests.unit.peer import Peer, completion, in_thread, memory, runtime_of
 from thornback import _runtime
 from thornback._gen import failure_pb2, session_pb2
 from thornback._session import frames
@@ -226,6 +227,39 @@ class TestResume:
             runtime_of(Refusing())
 
 
+class TestDescriptors:
+    def arena(self, number: int, size: int) -> session_pb2.ServerOp:
+        op = session_pb2.ServerOp()
+        op.arena.number, op.arena.size = number, size
+        return op
+
+    def test_a_frame_that_comes_again_brings_its_descriptors_again(self, peer: Peer, runtime: Any) -> None:
+        """Those of the copy are closed, so that the next arena is not taken for the one before."""
+        ours = []
+        for number, letter in enumerate((b"a", b"b"), 1):
+            descriptor, readable = memory(4096)
+            os.pwrite(descriptor, letter * 4096, 0)
+            os.close(descriptor)
+            ours.append(readable)
+            peer.say(self.arena(number, 4096), descriptors=[readable])
+            if number == 1:
+                peer.say_again(1, self.arena(number, 4096), descriptors=[readable])
+        assert runtime.session.wait(lambda: 2 in runtime.arenas._readable)
+        for number, letter in enumerate((b"a", b"b"), 1):
+            assert bytes(runtime.arenas.read(number, 0, 4096, lambda: None)) == letter * 4096
+        assert not runtime.session._carrier.descriptors
+        for descriptor in ours:
+            os.close(descriptor)
+
+    def test_an_arena_without_its_descriptor_is_told_of_and_used_by_nobody(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.say(self.arena(1, 4096), completion(ref.binary(), data=b"\x01"))
+        assert thornback.get(ref, timeout=30) == 1
+        with pytest.raises(thornback.ProtocolError, match="arena 1"):
+            runtime.arenas.read(1, 0, 10, lambda: None)
+
+
 class TestInterruption:
     def test_ctrl_c_in_a_get_leaves_the_session_whole(self, peer: Peer, runtime: Any) -> None:
         ref = work.remote()
@@ -251,16 +285,16 @@ class TestInterruption:
         refs = [work.remote(), work.remote()]
         runtime.session.flush()
         peer.frame()
-        handle = runtime.session._handlers["completion"]
         once = [KeyboardInterrupt()]
 
         def interrupted(message: Any) -> None:
-            handle(message)
             if once:
                 raise once.pop()
 
-        runtime.session._handlers["completion"] = interrupted
-        both = [completion(ref.binary(), data=bytes((n,))) for n, ref in enumerate(refs)]
+        runtime.session._handlers["log"] = interrupted
+        line = session_pb2.ServerOp()
+        line.log.source = "pid=7"
+        both = [completion(refs[0].binary(), data=b"\x00"), line, completion(refs[1].binary(), data=b"\x01")]
         result = in_thread(lambda: thornback.get(refs))
         peer.say(*both)
         with pytest.raises(KeyboardInterrupt):

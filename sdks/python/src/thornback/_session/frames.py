@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from struct import Struct, error
 from typing import Final
 
 ID_BYTES: Final = 16
@@ -114,23 +115,24 @@ ARG_CALL: Final = 4
 
 
 class ShortValues:
-    """Heads of a small msgpack value as argument or result: ``short[n]`` comes before ``n`` bytes of data.
+    """Heads of a small MessagePack value (``short``) or of raw bytes (``raw``) as argument or result: ``short[n]`` comes before ``n``
+    bytes of data.
 
     `Arg{value: Value{format: MSGPACK, data}}` and `Result{value: ...}` have the same bytes, because both put the value in field 1.
     """
 
-    __slots__ = ("limit", "short")
+    __slots__ = ("limit", "raw", "short")
 
     def __init__(self, number: int) -> None:
         tag = varint(number << 3 | 2)
         self.limit = 0x80 - 6
-        self.short = [tag + bytes((n + 6, 0x0A, n + 4, 0x08, 0x02, 0x12, n)) for n in range(self.limit)]
+        self.short, self.raw = ([tag + bytes((n + 6, 0x0A, n + 4, 0x08, format, 0x12, n)) for n in range(self.limit)] for format in (2, 1))
 
 
 SHORT_ARG_SUBMIT: Final = ShortValues(ARG_SUBMIT)
 SHORT_ARG_CALL: Final = ShortValues(ARG_CALL)
-SHORT_PUT: Final = [bytes((0x12, n + 4, 0x08, 0x02, 0x12, n)) for n in range(0x80 - 4)]
-"""The same as `Put.value`, which has no message around it."""
+SHORT_PUT, SHORT_PUT_RAW = ([bytes((0x12, n + 4, 0x08, format, 0x12, n)) for n in range(0x80 - 4)] for format in (2, 1))
+"""The same as `Put.value` and `Completion.value`, which have no message around them."""
 NIL_RESULT: Final = SHORT_ARG_SUBMIT.short[1] + b"\xc0"
 """The result of a function that returns None."""
 
@@ -154,18 +156,20 @@ def frame(seq: int, ack: int, ops: bytes) -> bytes:
 class Ids:
     """Makes ids: 8 random bytes of this process, a counter of 4 bytes, an index of 4 bytes."""
 
-    __slots__ = ("_next", "_salt")
+    __slots__ = ("_next",)
 
     def __init__(self) -> None:
-        self._salt = os.urandom(8)
-        self._next = itertools.count(1)
+        self._next = self._prefixes()
 
     def prefix(self) -> bytes:
         """The first 12 bytes of a new id; the index is the caller's to add."""
-        n = next(self._next)
-        if n >= 0xFFFF_FFFF:
-            # Two threads may both come here; each then starts a salt of its own, which is as unique.
-            self._salt = os.urandom(8)
-            self._next = itertools.count(1)
-            return self.prefix()
-        return self._salt + n.to_bytes(4, "big")
+        try:
+            return next(self._next)
+        except error:
+            # The counter ran over. Two threads may both come here; each then starts a salt of its own, which is as unique.
+            self._next = self._prefixes()
+            return next(self._next)
+
+    def _prefixes(self) -> Iterator[bytes]:
+        # No byte code runs between one and the next, so any thread may ask.
+        return map(Struct(">8sI").pack, itertools.repeat(os.urandom(8)), itertools.count(1))

@@ -17,6 +17,7 @@ This module handles operations only through the table of handlers that it is giv
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from typing import Any, Final
 
 from thornback import _errors
 from thornback._gen import session_pb2
-from thornback._session import frames
+from thornback._session import frames, hot
 from thornback._session.carrier import Carrier, CarrierLostError
 from thornback._session.keeper import Keeper
 
@@ -54,12 +55,14 @@ class Session:
         hello: session_pb2.Hello,
         handlers: Mapping[str, Handler],
         *,
+        runs: Mapping[int, hot.Taker] | None = None,
         before_send: Callable[[], None] = lambda: None,
         on_close: Callable[[BaseException], None] = lambda error: None,
     ) -> None:
         """Connects and says hello.
 
         `handlers` has a function for each field of `ServerOp` that may arrive; they run in whatever thread reads and must not wait.
+        `runs` has what takes many operations of one kind at once, by their number in `ServerOp` (:mod:`.hot`).
         `before_send` may post what has gathered up before a frame is made. `on_close` is told once why the session ended.
 
         Raises the failure with which the node refuses, or `ConnectionLostError`.
@@ -77,6 +80,8 @@ class Session:
             "pong": lambda op: None,
             "goodbye": self._handle_goodbye,
         }
+
+        self._runs = [hot.Kind(number, take) for number, take in (runs or {}).items()]
 
         # Appended to from any thread without a lock, emptied only under `_send_lock`.
         self._ops: deque[bytes] = deque()
@@ -394,19 +399,57 @@ class Session:
 
     def _take(self, body: bytes) -> None:
         """Handles one frame."""
-        try:
-            frame = session_pb2.ServerFrame.FromString(body)
-        except Exception:
-            self._end(_errors.ConnectionLostError("the node sent a frame that is not protobuf; both sides must be of compatible versions"))
+        numbers = hot.numbers(body)
+        if numbers is None:
+            self._take_parsed(body)
+            return
+        seq, ack, at = numbers
+        self._received += 1
+        if not self._is_next(seq, body):
+            return
+        for kind in self._runs:
+            at = kind.take(body, at)
+        if at < len(body):
+            frame = self._parse(body[at:])
+            if frame is None:
+                return
+            self._handle(frame)
+            ack = frame.ack or ack
+        self._has_taken(seq, ack, len(body))
+
+    def _take_parsed(self, body: bytes) -> None:
+        """Handles a frame that has no number, or has it elsewhere than at its beginning."""
+        frame = self._parse(body)
+        if frame is None:
             return
         self._received += 1
-        seq = frame.seq
-        if seq:
-            if seq <= self._seq_in:
-                return
-            if seq != self._seq_in + 1:
-                self._end(_errors.ConnectionLostError(f"frame {seq} of the node came after frame {self._seq_in}"))
-                return
+        if frame.seq and not self._is_next(frame.seq, body):
+            return
+        self._handle(frame)
+        self._has_taken(frame.seq, frame.ack, len(body))
+
+    def _parse(self, body: bytes) -> session_pb2.ServerFrame | None:
+        try:
+            return session_pb2.ServerFrame.FromString(body)
+        except Exception:
+            self._end(_errors.ConnectionLostError("the node sent a frame that is not protobuf; both sides must be of compatible versions"))
+            return None
+
+    def _is_next(self, seq: int, body: bytes) -> bool:
+        """Whether a frame is to be handled. One that came before is not; one that comes too early ends the session."""
+        if seq == self._seq_in + 1:
+            return True
+        if seq > self._seq_in:
+            self._end(_errors.ConnectionLostError(f"frame {seq} of the node came after frame {self._seq_in}"))
+        else:
+            # Its descriptors came again as well; left where they are, the next arena would be taken for another one.
+            frame = self._parse(body)
+            for op in frame.ops if frame is not None else ():
+                if op.HasField("arena") and self._carrier.descriptors:
+                    os.close(self._carrier.descriptors.popleft())
+        return False
+
+    def _handle(self, frame: session_pb2.ServerFrame) -> None:
         handlers = self._handlers
         for op in frame.ops:
             name = op.WhichOneof("op")
@@ -418,13 +461,14 @@ class Session:
                     handler(getattr(op, name))
                 except Exception:
                     _log.exception("the answer %r of the node could not be handled", name)
+
+    def _has_taken(self, seq: int, ack: int, size: int) -> None:
         if seq:
             self._seq_in = seq
-            self._taken_bytes += len(body)
+            self._taken_bytes += size
             if self._taken_bytes >= _WINDOW_BYTES // 4:
                 self._uncounted.append(frames.CREDIT(session_pb2.Credit(bytes=self._taken_bytes).SerializeToString()))
                 self._taken_bytes = 0
-        ack = frame.ack
         unacknowledged = self._unacknowledged
         while unacknowledged and unacknowledged[0][0] <= ack:
             unacknowledged.popleft()

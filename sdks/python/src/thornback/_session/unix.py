@@ -12,6 +12,9 @@ from math import ceil
 from thornback._session.carrier import CarrierLostError
 
 _BUFFER_BYTES = 256 * 1024
+# As plain numbers: to join two flags of an enumeration takes longer than a small frame.
+_WAIT = int(socket.MSG_CMSG_CLOEXEC)
+_NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
 _ANCILLARY_BYTES = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 
 
@@ -49,19 +52,17 @@ class UnixCarrier:
         return self._sock.fileno()
 
     def fill(self, timeout: float | None) -> None:
-        flags = 0
+        flags = _WAIT
         if timeout is not None:
             if timeout > 0:
                 # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
                 self._poll.poll(ceil(timeout * 1000))
-            flags = socket.MSG_DONTWAIT
+            flags = _NO_WAIT
         if not self._received:
             try:
                 # A handler of a signal (Ctrl-C) runs between byte code instructions and may raise there. `extend` and `map` make
                 # receiving and keeping one instruction: either nothing was taken from the socket, or it is in `_received`.
-                self._received.extend(
-                    map(self._sock.recvmsg_into, ((self._view,),), (_ANCILLARY_BYTES,), (flags | socket.MSG_CMSG_CLOEXEC,))
-                )
+                self._received.extend(map(self._sock.recvmsg_into, ((self._view,),), (_ANCILLARY_BYTES,), (flags,)))
             except BlockingIOError:
                 return
             except OSError as error:
