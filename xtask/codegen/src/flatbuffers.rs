@@ -47,7 +47,9 @@ pub(crate) fn generate(root: &Path, flatc: Option<&Path>, output: &mut Output) -
         .arg(&made)
         .arg(&path))?;
     let header = format!("Generated from {SCHEMA} ({mark})\n");
-    for (from, to, comment) in [("object_header_generated.rs", RUST, "//"), ("object_header_generated.py", PYTHON, "#")] {
+    for (from, to, comment) in
+        [("object_header_generated.rs", RUST, "//"), ("object_header_generated.py", PYTHON, "#")]
+    {
         let from = made.join(from);
         let text =
             fs::read_to_string(&from).map_err(|e| format!("{} cannot be read: {e}", from.display()))?;
