@@ -37,6 +37,9 @@ pub struct Args {
     /// Write the rows to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the rows to this file, as a Markdown table with the machine and the versions above it.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
     /// Print the rows and run none.
     #[arg(long)]
     list: bool,
@@ -129,10 +132,40 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
         bench.measure(LIMITS, &bench.ours, LIMITS, &mut table)?;
     }
     table.print(peer);
-    match &args.json {
-        Some(path) => table.write_json(path, peer),
-        None => Ok(()),
+    if let Some(path) = &args.json {
+        table.write_json(path, peer)?;
     }
+    if let Some(path) = &args.markdown {
+        let version = match &peer_venv {
+            Some(venv) => venv.program("python", repo.root()).args(["-c", PEER_VERSION]).capture()?,
+            None => String::new(),
+        };
+        table.write_markdown(path, peer, &circumstances(repo, &bench.ours, &version)?)?;
+    }
+    Ok(())
+}
+
+const PEER_VERSION: &str = "import ray; print(f'Ray {ray.__version__}', end='')";
+
+/// Where and with what it was measured, for people.
+fn circumstances(repo: &Repo, venv: &Venv, peer: &str) -> Result<String> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map(|(_, name)| name);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let python = venv.program("python", repo.root()).args(["--version"]).capture()?;
+    let commit = Program::new("git", repo.root()).args(["rev-parse", "--short", "HEAD"]).capture()?;
+    let parts = [
+        format!("{cpus} × {}", model.unwrap_or("an unknown processor")),
+        format!("Linux {}", kernel.trim()),
+        python.trim().to_owned(),
+        peer.trim().to_owned(),
+        format!("Thornback at {}", commit.trim()),
+    ];
+    Ok(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ") + ".")
 }
 
 /// Runs every bench program for a moment, on the server of the debug build. It looks at no figure: a program that cannot

@@ -1,6 +1,7 @@
 //! The table of a bench run: rows, what each system measured in each round, medians and ratios.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -136,6 +137,21 @@ impl Table {
             .collect();
         std::fs::write(path, format!("{:#}\n", Value::from(rows)))
             .map_err(|e| format!("{} cannot be written: {e}", path.display()))
+    }
+
+    /// Writes the table as Markdown, below a line that says where and with what it was measured.
+    pub fn write_markdown(&self, path: &Path, peer: &str, circumstances: &str) -> Result {
+        let mut text = format!(
+            "{circumstances}\n\n| row | unit | Thornback | {peer} | ratio | limit | rounds |\n|---|---|--:|--:|--:|--:|--:|\n"
+        );
+        for line in self.lines(peer) {
+            let ratio = line.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2} ×"));
+            let [ours, peer, limit] =
+                [line.ours, line.peer, line.limit].map(|value| figure(value).replace('-', "–"));
+            let (name, unit, rounds) = (&line.row.name, &line.row.unit, line.rounds);
+            let _ = writeln!(text, "| {name} | {unit} | {ours} | {peer} | {ratio} | {limit} | {rounds} |");
+        }
+        std::fs::write(path, text).map_err(|e| format!("{} cannot be written: {e}", path.display()))
     }
 
     fn lines(&self, peer: &str) -> impl Iterator<Item = Line<'_>> {
