@@ -81,6 +81,11 @@ impl Node {
         let Some(run) = self.runs.get_mut(&task) else { return };
         run.state = RunState::Queued;
         run.worker = None;
+        if let Some(failure) = run.interrupted.take() {
+            // The interrupt crossed its way back: it has not started, and must not.
+            self.unmail(task);
+            return self.run_failed(task, *failure);
+        }
         if let Kind::Call { actor, .. } = run.spec.kind {
             // It stands in its actor's mailbox, and held up what came behind it.
             return self.advance_mailbox(actor);
