@@ -202,6 +202,11 @@ impl Storing {
         self.plan.size
     }
 
+    /// Whether refs to it exist already.
+    pub(super) fn is_put(&self) -> bool {
+        self.slot.is_some()
+    }
+
     pub(super) fn refs(&self) -> &[ObjectId] {
         &self.refs
     }
@@ -265,7 +270,7 @@ impl Storing {
 
     pub(super) fn fail(mut self, error: &Error) {
         if let Some(slot) = &self.slot {
-            slot.never_made(error.clone());
+            slot.fail(error.clone());
         }
         if let Some(done) = self.done.take() {
             let _ = done.send(Err(error.clone()));

@@ -33,6 +33,8 @@ pub(crate) enum Item {
     Release(ObjectId),
     /// Make a large value an object.
     Store(Box<Storing>),
+    /// The room that was given for this object could not be filled.
+    Unmade(Box<Storing>, Error),
     /// Give room for an object that the user fills; `None` where there is no shared memory.
     Room(ObjectId, u64, oneshot::Sender<Result<Option<Room>>>),
     /// The reply with this number goes here.
@@ -133,7 +135,7 @@ impl Item {
                     slot.fill(Err(error.clone()));
                 }
             }
-            Item::Store(storing) => storing.fail(error),
+            Item::Store(storing) | Item::Unmade(storing, _) => storing.fail(error),
             Item::Room(_, _, sender) => {
                 let _ = sender.send(Err(error.clone()));
             }

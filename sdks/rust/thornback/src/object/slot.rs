@@ -19,8 +19,8 @@ pub(crate) struct Slot {
     state: Mutex<State>,
     /// Its completion must be asked for, because this session did not create it.
     unwatched: AtomicBool,
-    /// The server has a count that must be given back.
-    counted: AtomicBool,
+    /// The session's thread is to be told when this goes: there is a count to be given back, unless the thread knows that there never was one.
+    counted: bool,
 }
 
 #[derive(Default)]
@@ -89,7 +89,7 @@ impl Slot {
             scope: client.scope.clone(),
             state: Mutex::new(State { outcome, ..State::default() }),
             unwatched: AtomicBool::new(unwatched),
-            counted: AtomicBool::new(counted),
+            counted,
         })
     }
 
@@ -152,12 +152,6 @@ impl Slot {
         self.fill(Outcome::Failed(error));
     }
 
-    /// For an object that was to be put and was never made: there is no count.
-    pub(crate) fn never_made(&self, error: Error) {
-        self.counted.store(false, Ordering::Relaxed);
-        self.fail(error);
-    }
-
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         lock(&self.state).outcome.clone()
     }
@@ -185,7 +179,7 @@ impl State {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if *self.counted.get_mut() {
+        if self.counted {
             self.link.push(Item::Drop(self.id.0));
         }
     }

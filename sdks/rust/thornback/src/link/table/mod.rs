@@ -1,9 +1,11 @@
 //! What the thread keeps for the handles: who waits for which object, stream, reply and moment; and what every operation of the server
 //! does to them. It touches neither sockets nor threads.
 
+mod ids;
+mod making;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -16,19 +18,15 @@ use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::oneshot;
 
 use super::arena::Mapping;
-use super::objects::{FetchSlot, Found, Room, Storing};
+use super::objects::{FetchSlot, Found};
 use super::outbox::Item;
 use super::timer::TimerSlot;
 use super::{Shared, failure_in};
 use crate::object::{Outcome, Slot, StreamSlot};
 use crate::worker::Inbox;
 use crate::{Error, Result};
-
-/// Bytes of one `Write` where there is no shared memory: large enough to be few, small enough that others get their turn.
-const WRITE_BYTES: usize = 256 << 10;
-
-/// Bytes of an object up to which the thread fills it itself; more would keep the session waiting.
-const FILL_INLINE_BYTES: u64 = 256 << 10;
+use ids::IdMap;
+use making::{Create, Writing};
 
 /// Bytes that may wait in the session before more wishes are looked at.
 pub(super) const QUEUED_BYTES_MAX: usize = 4 << 20;
@@ -44,13 +42,16 @@ pub(super) struct Table {
     listener: Box<dyn Listener>,
     /// Where runs go, in a worker.
     inbox: Option<Arc<Inbox>>,
-    objects: HashMap<Id, Entry, BuildHasherDefault<IdHasher>>,
-    streams: HashMap<Id, Weak<StreamSlot>, BuildHasherDefault<IdHasher>>,
-    fetches: HashMap<Id, Fetch>,
+    objects: IdMap<Entry>,
+    streams: IdMap<Weak<StreamSlot>>,
+    fetches: IdMap<Fetch>,
     /// Objects that wait for room.
-    creates: HashMap<Id, Create>,
+    creates: IdMap<Create>,
     /// What was sent with an argument that still waits for room, by that argument: if there is none, the node cannot tell why it is missing.
-    dependents: HashMap<Id, Vec<client_op::Op>>,
+    dependents: IdMap<Vec<client_op::Op>>,
+    /// Objects and streams that refs name and the node never heard of, until the last of these refs goes: no count is given back for them, and what
+    /// names one cannot be called.
+    unmade: IdMap<Error>,
     /// Objects on their way in pieces, in turn.
     writes: VecDeque<Writing>,
     replies: HashMap<u64, oneshot::Sender<Result<v1::reply::Reply>>>,
@@ -75,16 +76,6 @@ struct Fetch {
     partial: Option<(u64, BytesMut)>,
 }
 
-enum Create {
-    Store(Box<Storing>),
-    Room(oneshot::Sender<Result<Option<Room>>>),
-}
-
-struct Writing {
-    storing: Box<Storing>,
-    offset: u64,
-}
-
 /// Changes of counts and pins that wait for the end of the batch, because one operation carries any number of them.
 #[derive(Default)]
 struct Counts {
@@ -102,11 +93,12 @@ impl Table {
             shared,
             listener,
             inbox,
-            objects: HashMap::default(),
-            streams: HashMap::default(),
-            fetches: HashMap::new(),
-            creates: HashMap::new(),
-            dependents: HashMap::new(),
+            objects: IdMap::default(),
+            streams: IdMap::default(),
+            fetches: IdMap::default(),
+            creates: IdMap::default(),
+            dependents: IdMap::default(),
+            unmade: IdMap::default(),
             writes: VecDeque::new(),
             replies: HashMap::new(),
             timers: BinaryHeap::new(),
@@ -121,8 +113,13 @@ impl Table {
         match item {
             Item::Op(op) => {
                 self.flush_retained(session);
-                self.note_dependent(&op);
-                self.send(op, session);
+                match self.unmade_argument(&op) {
+                    Some((task, error)) => self.never_called(task, &error),
+                    None => {
+                        self.note_dependent(&op);
+                        self.send(op, session);
+                    }
+                }
             }
             Item::Expect(id, slot) => {
                 self.objects.insert(id.0, Entry { first: slot, more: Vec::new() });
@@ -151,6 +148,7 @@ impl Table {
                 self.creates.insert(storing.object.0, Create::Store(storing));
                 self.send(client_op::Op::Create(create), session);
             }
+            Item::Unmade(storing, error) => self.cannot_fill(storing, &error, session),
             Item::Room(object, size, sender) => {
                 self.creates.insert(object.0, Create::Room(sender));
                 self.send(
@@ -219,45 +217,10 @@ impl Table {
         if let Err(error) = session.send(op) {
             let error = Error::from(error.failure());
             match subject {
-                Some(task) => self.fail_outputs(task, &error),
+                Some(task) => self.never_called(task, &error),
                 None if matches!(error.code(), Some(Code::ConnectionLost)) => {}
                 None => self.listener.notice(error),
             }
-        }
-    }
-
-    /// Remembers how to take an operation back whose argument may never exist.
-    fn note_dependent(&mut self, op: &client_op::Op) {
-        if self.creates.is_empty() {
-            return;
-        }
-        let (args, undo) = match op {
-            client_op::Op::Submit(submit) => (&submit.args, cancel(&submit.task)),
-            client_op::Op::Call(call) => (&call.args, cancel(&call.task)),
-            client_op::Op::CreateActor(create) => (
-                &create.args,
-                client_op::Op::Kill(v1::Kill { actor: create.actor.clone(), ..v1::Kill::default() }),
-            ),
-            _ => return,
-        };
-        for arg in args {
-            if let Some(v1::arg::Arg::Ref(id)) = &arg.arg
-                && let Some(id) = Id::from_slice(id).filter(|id| self.creates.contains_key(id))
-            {
-                self.dependents.entry(id).or_default().push(undo.clone());
-            }
-        }
-    }
-
-    /// An argument cannot be stored: what depends on it fails with the reason.
-    fn fail_dependents(&mut self, id: Id, error: &Error, session: &mut Session) {
-        for undo in self.dependents.remove(&id).unwrap_or_default() {
-            if let client_op::Op::Cancel(cancel) = &undo
-                && let Some(task) = TaskId::from_slice(&cancel.id)
-            {
-                self.fail_outputs(task, error);
-            }
-            self.send(undo, session);
         }
     }
 
@@ -286,7 +249,9 @@ impl Table {
     }
 
     fn dropped(&mut self, id: Id) {
-        self.counts.drop.push(ObjectId(id));
+        if self.unmade.is_empty() || self.unmade.remove(&id).is_none() {
+            self.counts.drop.push(ObjectId(id));
+        }
         if id.index() == 0 {
             self.streams.remove(&id);
         } else if let std::collections::hash_map::Entry::Occupied(mut entry) = self.objects.entry(id)
@@ -415,100 +380,6 @@ impl Table {
         }
     }
 
-    fn created(&mut self, created: v1::Created, session: &mut Session) {
-        let Some(id) = Id::from_slice(&created.object) else { return };
-        let Some(create) = self.creates.remove(&id) else { return };
-        let location = match created.outcome {
-            Some(v1::created::Outcome::Location(location)) => Ok(location),
-            Some(v1::created::Outcome::Failure(failure)) => Err(failure_in(*failure)),
-            None => Err(Error::new(
-                Code::Internal,
-                "the node answered Create in a way that this version does not know",
-            )),
-        };
-        match (&create, &location) {
-            (Create::Store(_), Err(error)) => self.fail_dependents(id, error, session),
-            _ => drop(self.dependents.remove(&id)),
-        }
-        match create {
-            Create::Store(storing) => self.store(storing, location, session),
-            Create::Room(sender) => {
-                let room = location.and_then(|location| {
-                    if location.arena == 0 { Ok(None) } else { self.shared.room(&location).map(Some) }
-                });
-                let failed = room.is_err();
-                if sender.send(room).is_err() || failed {
-                    self.send(client_op::Op::Abort(v1::Abort { object: ObjectId(id).write() }), session);
-                }
-            }
-        }
-    }
-
-    fn store(&mut self, storing: Box<Storing>, location: Result<v1::Location>, session: &mut Session) {
-        let location = match location {
-            Ok(location) => location,
-            Err(error) => return storing.fail(&error),
-        };
-        if storing.is_abandoned() {
-            return self.send(client_op::Op::Abort(v1::Abort { object: storing.object.write() }), session);
-        }
-        if location.arena == 0 {
-            self.writes.push_back(Writing { storing, offset: 0 });
-            return;
-        }
-        let object = storing.object;
-        let mut room = match self.shared.room(&location) {
-            Ok(room) => room,
-            Err(error) => {
-                self.send(client_op::Op::Abort(v1::Abort { object: object.write() }), session);
-                return storing.fail(&error);
-            }
-        };
-        if storing.size() <= FILL_INLINE_BYTES {
-            let filled = storing.fill(&mut room);
-            drop(room);
-            let op = seal(&storing, &filled);
-            self.send(op, session);
-            finish(storing, filled);
-            return;
-        }
-        let shared = self.shared.clone();
-        // The thread's runtime ends only after its blocking work has.
-        tokio::task::spawn_blocking(move || {
-            let filled = storing.fill(&mut room);
-            drop(room);
-            shared.op(seal(&storing, &filled));
-            finish(storing, filled);
-        });
-    }
-
-    /// Sends pieces of objects while the session takes them, one of each in turn.
-    fn write_pieces(&mut self, session: &mut Session) {
-        while session.queued_bytes() < QUEUED_BYTES_MAX
-            && let Some(mut writing) = self.writes.pop_front()
-        {
-            match writing.storing.chunk(writing.offset, WRITE_BYTES) {
-                Some(data) => {
-                    let offset = writing.offset;
-                    writing.offset += data.len() as u64;
-                    self.send(
-                        client_op::Op::Write(v1::Write {
-                            object: writing.storing.object.write(),
-                            offset,
-                            data,
-                        }),
-                        session,
-                    );
-                    self.writes.push_back(writing);
-                }
-                None => {
-                    self.send(seal(&writing.storing, &Ok(())), session);
-                    finish(writing.storing, Ok(()));
-                }
-            }
-        }
-    }
-
     fn located(&mut self, located: v1::Located) {
         let Some(id) = Id::from_slice(&located.object) else { return };
         let found = match located.outcome {
@@ -617,7 +488,7 @@ impl Table {
             self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0)
         });
         match task {
-            Some(task) => self.fail_outputs(task, &error),
+            Some(task) => self.never_called(task, &error),
             None => self.listener.notice(error),
         }
     }
@@ -708,27 +579,6 @@ impl Entry {
     }
 }
 
-fn cancel(task: &Bytes) -> client_op::Op {
-    client_op::Op::Cancel(v1::Cancel { id: task.clone(), ..v1::Cancel::default() })
-}
-
-fn seal(storing: &Storing, filled: &Result<()>) -> client_op::Op {
-    match filled {
-        Ok(()) if !storing.is_abandoned() => client_op::Op::Seal(v1::Seal {
-            object: storing.object.write(),
-            refs: WireId::write_all(storing.refs()),
-        }),
-        _ => client_op::Op::Abort(v1::Abort { object: storing.object.write() }),
-    }
-}
-
-fn finish(storing: Box<Storing>, filled: Result<()>) {
-    match filled {
-        Ok(()) => storing.sealed(),
-        Err(error) => storing.fail(&error),
-    }
-}
-
 impl PartialEq for Alarm {
     fn eq(&self, other: &Alarm) -> bool {
         self.0 == other.0
@@ -743,43 +593,5 @@ impl PartialOrd for Alarm {
 impl Ord for Alarm {
     fn cmp(&self, other: &Alarm) -> std::cmp::Ordering {
         self.0.cmp(&other.0)
-    }
-}
-
-/// One folded multiplication for each half of an id. Nobody gains by collisions in a table of their own.
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            // The counter is in the high half of its word, and the table looks at low bits: both halves of the product are needed.
-            let product = u128::from(self.0 ^ u64::from_le_bytes(word)) * 0x9e37_79b9_7f4a_7c15;
-            self.0 = (product as u64) ^ ((product >> 64) as u64);
-        }
-    }
-
-    /// The length of the array, which is always the same.
-    fn write_usize(&mut self, _: usize) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::hash::BuildHasher;
-
-    #[test]
-    fn ids_that_follow_each_other_fall_into_different_buckets() {
-        let hasher = BuildHasherDefault::<IdHasher>::default();
-        // The low bits choose the bucket: with as many buckets as ids, chance fills about 63 % of them.
-        let filled: std::collections::HashSet<u64> =
-            (0..65_536).map(|n| hasher.hash_one(Id::new(*b"\x01saltsal", n, 1)) & 0xffff).collect();
-        assert!(filled.len() > 40_000, "{} of 65536 buckets are used", filled.len());
     }
 }
