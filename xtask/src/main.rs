@@ -6,6 +6,7 @@
 //! - [`quickstart`]: build, start, run the main job, leave nothing behind.
 //! - [`mod@test`]: every test, lint and format check of every language; [`house`] holds the rules of the repository itself.
 //! - [`mod@bench`]: Thornback and a peer, in turn, on this machine.
+//! - [`conformance`]: the suite that judges the server and the SDKs.
 //! - [`generate`]: the checked-in generated code, made or compared.
 //! - [`fmt`]: format everything.
 //! - [`wheel`]: the Python SDK with the server inside, so that `pip install` is enough.
@@ -13,6 +14,7 @@
 //! Beneath them: [`repo`] (the working tree), [`run`] (programs), [`venv`] (Python environments under `target/`).
 
 mod bench;
+mod conformance;
 mod fmt;
 mod generate;
 mod house;
@@ -46,6 +48,8 @@ enum Command {
     Test(test::Args),
     /// Run Thornback and a peer in turn on this machine and print ours, theirs, the ratio and the limit.
     Bench(bench::Args),
+    /// Judge the server and our SDKs by the conformance suite.
+    Conformance(conformance::Args),
     /// Make the checked-in generated code again, or check that it is fresh.
     Gen(generate::Args),
     /// Format all code of all languages.
@@ -60,6 +64,7 @@ fn main() -> ExitCode {
         Command::Quickstart(args) => quickstart::main(&repo, &args),
         Command::Test(args) => test::main(&repo, &args),
         Command::Bench(args) => bench::main(&repo, &args),
+        Command::Conformance(args) => conformance::main(&repo, &args),
         Command::Gen(args) => generate::main(&repo, &args),
         Command::Fmt(args) => fmt::main(&repo, &args),
         Command::Wheel => wheel::main(&repo),

@@ -66,9 +66,14 @@ impl Venv {
         Self::ready(repo, name, wanted, &[])
     }
 
+    /// Where a program of the environment lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join("bin").join(name)
+    }
+
     /// A program of the environment, such as `python` or `pytest`, to be run in `dir`.
     pub fn program(&self, name: &str, dir: &Path) -> Program {
-        Program::new(self.dir.join("bin").join(name), dir).env("VIRTUAL_ENV", &self.dir)
+        Program::new(self.path(name), dir).env("VIRTUAL_ENV", &self.dir)
     }
 
     /// `pip install` with these arguments.

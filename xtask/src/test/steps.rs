@@ -6,7 +6,7 @@ use super::report::Tally;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::venv::Venv;
-use crate::{bench, fmt, generate, house, quickstart, wheel};
+use crate::{bench, conformance, fmt, generate, house, quickstart, wheel};
 
 /// One step.
 pub struct Step {
@@ -30,6 +30,11 @@ pub const ALL: &[Step] = &[
     Step { name: "rust", about: "Rust tests of the whole workspace", run: rust },
     Step { name: "rustdoc", about: "Rust documentation builds without warnings", run: rustdoc },
     Step { name: "python", about: "Python tests, against the server just built", run: python },
+    Step {
+        name: "conformance",
+        about: "the suite judges the server and every SDK",
+        run: |repo, _| conformance::check(repo),
+    },
     Step {
         name: "main-job",
         about: "the quickstart's script runs, and leaves nothing running",

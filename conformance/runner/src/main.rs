@@ -1,0 +1,229 @@
+//! The conformance suite in one program: it holds the cases, plays clients and servers, starts testees, and judges by the wire and by what testees report.
+//!
+//! It links none of the code that it judges: no session, no server, no SDK. It asserts no time; a limit there is only ends a run that hangs.
+//!
+//! - [`case`] and [`verbs`]: what a case may say. [`pattern`] and [`value`]: what it expects.
+//! - [`process`], [`peer`], [`proxy`]: the programs and connections of a run. [`ledger`]: the rules that every frame is held against.
+//! - [`engine`] runs one case, [`suite`] all of them; [`expected`] knows the known failures, [`report`] tells, [`trace`] counts rules.
+
+mod case;
+mod engine;
+mod expected;
+mod ledger;
+mod node;
+mod pattern;
+mod peer;
+mod process;
+mod proxy;
+mod report;
+mod schema;
+mod spec;
+mod suite;
+mod trace;
+mod value;
+mod verbs;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use case::Case;
+use engine::Outcome;
+use suite::{Plan, Sdk};
+
+include!(concat!(env!("OUT_DIR"), "/cases.rs"));
+
+/// Judges whether an SDK, or a server, keeps Thornback's protocol.
+#[derive(Parser)]
+#[command(name = "thornback-conformance", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run cases.
+    Run(Run),
+    /// List cases with what each is about.
+    List {
+        /// Only cases whose name fits (`*` for any text).
+        #[arg(long, default_value = "*")]
+        only: String,
+    },
+    /// Read case files and say what is wrong with them.
+    Check {
+        /// Files; without any, those inside this program.
+        files: Vec<PathBuf>,
+    },
+    /// Print the page of rules and their cases.
+    Trace,
+    /// Print the table of steps.
+    Steps,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The server's program [default: THORNBACK_BINARY, or `thornback` on the PATH]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+    /// An SDK's testee: a name and a command as a JSON list, such as 'go=["./testee"]'. May be given more than once; each calls each.
+    #[arg(long, value_name = "NAME=JSON")]
+    testee: Vec<String>,
+    /// Only cases whose name fits (`*` for any text). May be given more than once.
+    #[arg(long, value_name = "PATTERN")]
+    only: Vec<String>,
+    /// How the server is set up.
+    #[arg(long, default_value = "default")]
+    profile: String,
+    /// Leave out the cases that judge the server alone.
+    #[arg(long)]
+    no_server_cases: bool,
+    /// Write a report: a page (.html) or JUnit (.xml). May be given more than once.
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
+    /// Write the counts for a program.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A list of known failures (YAML).
+    #[arg(long, value_name = "FILE")]
+    expected: Option<PathBuf>,
+    /// Other case files than those inside this program.
+    #[arg(long, value_name = "FILE")]
+    cases: Vec<PathBuf>,
+    /// Say each instance as it ends, and all frames of a failure.
+    #[arg(long, short)]
+    verbose: bool,
+    /// The testee's command.
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run(&args),
+        Command::List { only } => list(&only),
+        Command::Check { files } => read_cases(&files).map(|cases| {
+            println!("{} templates", cases.len());
+            true
+        }),
+        Command::Trace => read_cases(&[]).map(|cases| {
+            print!("{}", trace::page(&cases));
+            true
+        }),
+        Command::Steps => {
+            print!("{}", verbs::table());
+            Ok(true)
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// All cases, or those of some files.
+fn read_cases(files: &[PathBuf]) -> Result<Vec<Case>, String> {
+    let mut cases = Vec::new();
+    if files.is_empty() {
+        for (noun, text) in CASES {
+            cases.extend(case::parse(noun, text)?);
+        }
+    }
+    for path in files {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+        let noun = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("case");
+        cases.extend(case::parse(noun, &text).map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    Ok(cases)
+}
+
+fn list(only: &str) -> Result<bool, String> {
+    for case in read_cases(&[])?.iter().filter(|case| expected::fits(only, &case.name)) {
+        println!("{:44} {} [{}]", case.name, case.about, case.spec.join(" "));
+    }
+    Ok(true)
+}
+
+fn run(args: &Run) -> Result<bool, String> {
+    let mut cases = read_cases(&args.cases)?;
+    let templates = cases.len();
+    if !args.only.is_empty() {
+        cases.retain(|case| args.only.iter().any(|pattern| expected::fits(pattern, &case.name)));
+        if cases.is_empty() {
+            return Err(format!("no case fits {}", args.only.join(" or ")));
+        }
+    }
+    let profile =
+        suite::PROFILES.iter().find(|profile| profile.name == args.profile).copied().ok_or_else(|| {
+            let known: Vec<String> = suite::PROFILES
+                .iter()
+                .map(|profile| format!("{} ({})", profile.name, profile.about))
+                .collect();
+            format!("there is no profile `{}`; there are {}", args.profile, known.join(", "))
+        })?;
+    let sdks = sdks(args)?;
+    let complete = args.only.is_empty() && args.cases.is_empty() && sdks.len() > 1;
+    let known = match &args.expected {
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+            expected::parse(&path.display().to_string(), &text)?
+        }
+        None => Vec::new(),
+    };
+    let server = args
+        .server
+        .clone()
+        .or_else(|| std::env::var_os("THORNBACK_BINARY").map(PathBuf::from))
+        .unwrap_or_else(|| "thornback".into());
+    let plan = Plan { cases, sdks, server, profile, judge_server: !args.no_server_cases };
+    let tell = |finding: &suite::Finding| {
+        let word = match &finding.outcome {
+            Outcome::Passed => "ok",
+            Outcome::Unsupported(_) => "unsupported",
+            Outcome::Failed(_) => "FAILED",
+        };
+        if args.verbose {
+            println!("{word:12} {} {} {}", finding.instance, finding.who(), finding.carrier);
+        }
+    };
+    let findings = suite::run(&plan, &tell)?;
+    let (verdicts, complaints) = expected::judge(&findings, &known, complete);
+    let report = report::Report {
+        templates,
+        profile: profile.name,
+        findings: &findings,
+        verdicts: &verdicts,
+        complaints: &complaints,
+    };
+    report.print(args.verbose);
+    for path in &args.report {
+        report.write(path)?;
+    }
+    if let Some(path) = &args.json {
+        std::fs::write(path, format!("{:#}\n", report.json()))
+            .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    }
+    Ok(report.passed())
+}
+
+fn sdks(args: &Run) -> Result<Vec<Sdk>, String> {
+    let mut sdks = Vec::new();
+    for text in &args.testee {
+        let (name, command) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=JSON"))?;
+        let command: Vec<String> = serde_json::from_str(command)
+            .map_err(|error| format!("`{command}` is no JSON list of texts: {error}"))?;
+        sdks.push(suite::hello(name, &command)?);
+    }
+    if !args.command.is_empty() {
+        sdks.push(suite::hello("testee", &args.command)?);
+    }
+    Ok(sdks)
+}

@@ -1,0 +1,353 @@
+//! Which cases run with whom, and the threads that run them: one for each SDK's own node, one for what the runner plays to it, one for the server alone.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::{Value as Json, json};
+
+use crate::case::{Case, Instance, Kind};
+use crate::engine::{Outcome, Stage};
+use crate::node::{self, Observer};
+use crate::pattern::Names;
+use crate::process::{Node, Testee};
+use crate::proxy::Proxy;
+use crate::schema::Side;
+
+/// An SDK under test: its name and the command of its testee.
+#[derive(Clone)]
+pub struct Sdk {
+    pub name: String,
+    pub command: Vec<String>,
+    /// What the testee's hello claims.
+    pub features: Vec<String>,
+}
+
+/// What a run is asked to do.
+pub struct Plan {
+    pub cases: Vec<Case>,
+    pub sdks: Vec<Sdk>,
+    pub server: PathBuf,
+    pub profile: Profile,
+    /// Whether the cases of kind server run.
+    pub judge_server: bool,
+}
+
+/// How the real server is set up.
+#[derive(Clone, Copy)]
+pub struct Profile {
+    pub name: &'static str,
+    pub about: &'static str,
+    flags: &'static [&'static str],
+}
+
+pub const PROFILES: &[Profile] = &[
+    Profile {
+        name: "default",
+        about: "eight CPUs, a store of 64 MiB",
+        flags: &["--num-cpus", "8", "--store-bytes", "64MiB", "--resources", "{\"slot\":1}"],
+    },
+    Profile {
+        name: "tiny-store",
+        about: "a store of 8 MiB, so that what is large is spilled",
+        flags: &["--num-cpus", "8", "--store-bytes", "8MiB", "--resources", "{\"slot\":1}"],
+    },
+    Profile {
+        name: "one-cpu",
+        about: "one CPU, so that tasks wait for each other",
+        flags: &["--num-cpus", "1", "--store-bytes", "64MiB", "--resources", "{\"slot\":1}"],
+    },
+];
+
+/// One instance that ran, with one driver and one worker.
+pub struct Finding {
+    pub case: String,
+    pub instance: String,
+    pub carrier: String,
+    /// `server` where the runner plays all parts but that.
+    pub caller: String,
+    pub callee: Option<String>,
+    pub outcome: Outcome,
+    pub trace: Vec<String>,
+}
+
+impl Finding {
+    /// `python` or `python->go`.
+    pub fn who(&self) -> String {
+        match &self.callee {
+            Some(callee) => format!("{}->{callee}", self.caller),
+            None => self.caller.clone(),
+        }
+    }
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// Asks every testee what it can do.
+pub fn hello(name: &str, command: &[String]) -> Result<Sdk, String> {
+    let testee = Testee::start(command).map_err(|error| format!("{name}: {error}"))?;
+    Ok(Sdk { name: name.to_owned(), command: command.to_vec(), features: testee.features.clone() })
+}
+
+/// Runs everything. `tell` hears of each finding as it comes.
+pub fn run(plan: &Plan, tell: &(dyn Fn(&Finding) + Sync)) -> Result<Vec<Finding>, String> {
+    let findings = Mutex::new(Vec::new());
+    let errors = Mutex::new(Vec::new());
+    let report = |finding: Finding| {
+        tell(&finding);
+        findings.lock().expect("no holder panics").push(finding);
+    };
+    let attempt = |outcome: Result<(), String>| {
+        if let Err(error) = outcome {
+            errors.lock().expect("no holder panics").push(error);
+        }
+    };
+    std::thread::scope(|scope| {
+        for sdk in &plan.sdks {
+            scope.spawn(|| attempt(with_server(plan, sdk, &report)));
+            scope.spawn(|| attempt(as_server(plan, sdk, &report)));
+        }
+        if plan.judge_server {
+            scope.spawn(|| attempt(server_alone(plan, &report)));
+        }
+    });
+    if let Some(error) = errors.into_inner().expect("no holder panics").into_iter().next() {
+        return Err(error);
+    }
+    let mut findings = findings.into_inner().expect("no holder panics");
+    findings.sort_by(|a, b| {
+        (&a.caller, &a.callee, &a.instance, &a.carrier).cmp(&(&b.caller, &b.callee, &b.instance, &b.carrier))
+    });
+    Ok(findings)
+}
+
+fn selected<'p>(plan: &'p Plan, kinds: &[Kind]) -> Vec<(&'p Case, Instance)> {
+    let runs = |case: &&Case| {
+        kinds.contains(&case.kind)
+            && (case.profiles.is_empty() || case.profiles.iter().any(|name| name == plan.profile.name))
+    };
+    plan.cases
+        .iter()
+        .filter(runs)
+        .flat_map(|case| case.instances().into_iter().map(move |instance| (case, instance)))
+        .collect()
+}
+
+fn names(folder: &Path) -> Result<Names, String> {
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let folder = folder.join(serial.to_string());
+    std::fs::create_dir(&folder).map_err(|error| error.to_string())?;
+    Ok(Names::new(folder, serial))
+}
+
+fn folder() -> Result<tempfile::TempDir, String> {
+    // The server listens only where nobody else can enter.
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new()
+        .prefix("conformance-")
+        .permissions(owner_only)
+        .tempdir()
+        .map_err(|error| error.to_string())
+}
+
+/// A node in a folder that only we can enter, with its socket at `node.sock`.
+fn start_node(plan: &Plan, dir: &Path, pools: &Json) -> Result<Node, String> {
+    let file = dir.join("pools.json");
+    std::fs::write(&file, pools.to_string()).map_err(|error| error.to_string())?;
+    let mut flags: Vec<String> = plan.profile.flags.iter().map(|flag| (*flag).to_owned()).collect();
+    flags.extend(["--pools".to_owned(), file.to_string_lossy().into_owned()]);
+    Node::start(&plan.server, dir, &flags)
+}
+
+fn missing(needs: &[String], sdk: &Sdk) -> Option<String> {
+    needs.iter().find(|need| !sdk.features.contains(need)).cloned()
+}
+
+/// The SDK as a driver against a real server, with workers of every SDK.
+fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), String> {
+    let instances = selected(plan, &[Kind::Sdk]);
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let folder = folder()?;
+    let socket = folder.path().join("node.sock");
+    let driver_proxy = Proxy::start(folder.path().join("driver.sock"), &socket, "driver")?;
+    let mut worker_proxies = BTreeMap::new();
+    let mut pools = Vec::new();
+    let crosses = instances.iter().any(|(case, _)| case.pairs);
+    for callee in plan.sdks.iter().filter(|callee| crosses || callee.name == sdk.name) {
+        let proxy = Proxy::start(folder.path().join(format!("{}.sock", callee.name)), &socket, "worker")?;
+        pools.push(node::pool(
+            &pool(callee),
+            &callee.name,
+            &callee.command,
+            &format!("unix:{}", proxy.path.display()),
+        )?);
+        worker_proxies.insert(callee.name.clone(), proxy);
+    }
+    let node = start_node(plan, folder.path(), &json!(pools))?;
+    let mut observer = Observer::connect(&node.unix)?;
+    let mut testees: BTreeMap<&str, BTreeMap<String, Testee>> = BTreeMap::new();
+    for (case, instance) in &instances {
+        let carriers: Vec<&str> = if case.carriers.is_empty() {
+            vec!["unix"]
+        } else {
+            case.carriers.iter().map(String::as_str).collect()
+        };
+        for callee in plan.sdks.iter().filter(|callee| case.pairs || callee.name == sdk.name) {
+            for &carrier in &carriers {
+                let worker_proxy = &worker_proxies[&callee.name];
+                let mut finding = Finding {
+                    case: case.name.clone(),
+                    instance: instance.name.clone(),
+                    carrier: carrier.to_owned(),
+                    caller: sdk.name.clone(),
+                    callee: Some(callee.name.clone()),
+                    outcome: Outcome::Passed,
+                    trace: Vec::new(),
+                };
+                let grpc = (carrier == "grpc")
+                    .then(|| "grpc".to_owned())
+                    .filter(|feature| !sdk.features.contains(feature));
+                if let Some(feature) =
+                    missing(&case.needs, sdk).or(missing(&case.worker_needs, callee)).or(grpc)
+                {
+                    finding.outcome = Outcome::Unsupported(feature);
+                    report(finding);
+                    continue;
+                }
+                driver_proxy.forget();
+                worker_proxy.forget();
+                let own = testees.entry(carrier).or_default();
+                let mut stage = Stage::new(names(folder.path())?, own, &sdk.command);
+                stage.open = if carrier == "grpc" {
+                    json!({"address": node.grpc, "token_file": node.token_file})
+                } else {
+                    json!({"address": format!("unix:{}", driver_proxy.path.display())})
+                };
+                stage.callee = pool(callee);
+                stage.caller = pool(sdk);
+                stage.observer = Some(&mut observer);
+                stage.driver_proxy = Some(&driver_proxy);
+                stage.server = Some(node.unix.clone());
+                finding.outcome = stage.run(&instance.steps);
+                finding.trace = stage.trace();
+                drop(stage);
+                tidy(own, &instance.steps, &finding.outcome);
+                let breaches = [("driver", &driver_proxy), ("worker", worker_proxy)].into_iter().flat_map(
+                    |(role, proxy)| {
+                        proxy.take_breaches().into_iter().map(move |(side, breach)| match side {
+                            Side::Client => format!("the {role} broke the protocol: {breach}"),
+                            Side::Server => {
+                                format!("the server broke the protocol towards the {role}: {breach}")
+                            }
+                        })
+                    },
+                );
+                let breaches: Vec<String> = breaches.collect();
+                if let (Outcome::Passed, Some(breach)) = (&finding.outcome, breaches.first()) {
+                    finding.outcome = Outcome::Failed(breach.clone());
+                }
+                if matches!(finding.outcome, Outcome::Failed(_)) {
+                    finding.trace.extend(driver_proxy.trace());
+                    finding.trace.extend(worker_proxy.trace());
+                    finding.trace.extend(node.said().lines().map(|line| format!("server: {line}")));
+                } else {
+                    finding.trace.clear();
+                }
+                report(finding);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Leaves the testees of a case as the next one wants them.
+fn tidy(testees: &mut BTreeMap<String, Testee>, steps: &[crate::case::Step], outcome: &Outcome) {
+    let marked = steps.iter().any(|step| ["open", "close", "cut_driver"].contains(&step.verb));
+    if marked || !matches!(outcome, Outcome::Passed) {
+        // Whatever they are in the middle of ends with them.
+        for testee in testees.values_mut() {
+            testee.broken = true;
+        }
+        testees.clear();
+        return;
+    }
+    testees.retain(|_, testee| testee.send("reset", json!({})).and_then(|id| testee.answer(id)).is_ok());
+}
+
+fn pool(sdk: &Sdk) -> String {
+    format!("conformance-{}", sdk.name)
+}
+
+/// The runner as the server of the SDK's driver and of its worker.
+fn as_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), String> {
+    let folder = folder()?;
+    for (case, instance) in selected(plan, &[Kind::Driver, Kind::Worker]) {
+        let mut finding = alone(case, &instance, &sdk.name);
+        if let Some(feature) = missing(&case.needs, sdk) {
+            finding.outcome = Outcome::Unsupported(feature);
+            report(finding);
+            continue;
+        }
+        let names = names(folder.path())?;
+        let path = names.folder.join("node.sock");
+        let listener =
+            UnixListener::bind(&path).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+        // Each case has processes of its own: what a misbehaving server leaves in them must not reach the next.
+        let mut testees = BTreeMap::new();
+        let mut stage = Stage::new(names, &mut testees, &sdk.command);
+        stage.listener = Some(listener.map_err(|error| error.to_string())?);
+        stage.address = format!("unix:{}", path.display());
+        stage.open = json!({"address": stage.address});
+        finding.outcome = stage.run(&instance.steps);
+        if matches!(finding.outcome, Outcome::Failed(_)) {
+            finding.trace = stage.trace();
+        }
+        drop(stage);
+        for testee in testees.values_mut() {
+            testee.broken = true;
+        }
+        report(finding);
+    }
+    Ok(())
+}
+
+/// The runner as client and worker of a real server.
+fn server_alone(plan: &Plan, report: &dyn Fn(Finding)) -> Result<(), String> {
+    let instances = selected(plan, &[Kind::Server]);
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let folder = folder()?;
+    let node = start_node(plan, folder.path(), &json!([]))?;
+    for (case, instance) in &instances {
+        let mut finding = alone(case, instance, "server");
+        let mut testees = BTreeMap::new();
+        let mut stage = Stage::new(names(folder.path())?, &mut testees, &[]);
+        stage.server = Some(node.unix.clone());
+        finding.outcome = stage.run(&instance.steps);
+        if matches!(finding.outcome, Outcome::Failed(_)) {
+            finding.trace = stage.trace();
+            finding.trace.extend(node.said().lines().map(|line| format!("server: {line}")));
+        }
+        drop(stage);
+        report(finding);
+    }
+    Ok(())
+}
+
+fn alone(case: &Case, instance: &Instance, who: &str) -> Finding {
+    Finding {
+        case: case.name.clone(),
+        instance: instance.name.clone(),
+        carrier: "unix".to_owned(),
+        caller: who.to_owned(),
+        callee: None,
+        outcome: Outcome::Passed,
+        trace: Vec::new(),
+    }
+}
