@@ -7,12 +7,10 @@ use thornback_types::{NodeId, Resources};
 /// The facts and limits of one node. `Config::new` gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// This node.
+    /// This node: one start of one process. A server that starts again is another node.
     pub node: NodeId,
     /// The node that runs the control plane; this one, unless it joins a cluster.
     pub head: NodeId,
-    /// Which start of this node this is: greater than at every earlier start, and not 0.
-    pub life: u64,
     /// Seeds the hashes. Unpredictable in production, fixed in tests.
     pub seed: u64,
     /// What the node has to give.
@@ -51,7 +49,6 @@ impl Config {
         Config {
             node,
             head: node,
-            life: 1,
             seed: 0,
             resources,
             store_bytes: 1 << 30,

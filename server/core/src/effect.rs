@@ -48,11 +48,15 @@ pub enum Effect {
     Restore { object: ObjectId, location: Location },
     /// The object's bytes on disk are no longer needed.
     DeleteSpilled { object: ObjectId },
-    /// Copy an object from another node, which keeps it until this is answered by `Copied`.
+    /// Copy an object from another node, which keeps it until this is answered by `Copied`. That node serves it only while `Core::has_offered`.
     Copy { object: ObjectId, from: NodeId, remote: Location, location: Location },
 
     /// Send a packet to another node, or not at all.
     Packet { to: NodeId, packet: Packet },
+
+    /// The cluster goes on without this node, and its work was given to others: end all sessions and processes at once. Inputs change nothing any
+    /// more; the server may start again, as another node.
+    GivenUp,
 }
 
 /// A pool with its number on this node.

@@ -40,6 +40,7 @@ pub mod link;
 mod map;
 pub mod message;
 pub mod node;
+mod recent;
 
 mod actor;
 mod object;
@@ -47,10 +48,10 @@ mod task;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use thornback_types::{JobId, NodeId, SessionId, Time};
+use thornback_types::{JobId, NodeId, ObjectId, SessionId, Time};
 
 use crate::cluster::Cluster;
-use crate::link::Link;
+use crate::link::{Link, Packet};
 use crate::message::PeerMessage;
 use crate::node::Node;
 
@@ -65,7 +66,6 @@ pub use task::{Kind, TaskSpec};
 pub struct Core {
     me: NodeId,
     head: NodeId,
-    life: u64,
     node: Node,
     cluster: Option<Cluster>,
     links: BTreeMap<NodeId, Link>,
@@ -81,7 +81,6 @@ impl Core {
         Core {
             me: config.node,
             head: config.head,
-            life: config.life,
             node: Node::new(config),
             cluster,
             links: BTreeMap::new(),
@@ -91,14 +90,21 @@ impl Core {
 
     /// Takes an input in and appends what is to be done. `now` never goes back.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
+        if self.node.is_given_up {
+            return;
+        }
         self.node.set_now(now);
         match input {
-            Input::Packet { from, packet } => self.receive(now, from, &packet),
+            Input::Packet { from, packet } => self.receive(now, from, packet),
             input => self.node.handle(input),
         }
         self.node.run_timers();
         self.settle(now);
         effects.append(&mut self.node.out);
+        if self.node.is_given_up {
+            // What it would still say, nobody would hear.
+            return effects.push(Effect::GivenUp);
+        }
         for (to, link) in &mut self.links {
             let mut packets = Vec::new();
             link.poll_transmit(now, &mut packets);
@@ -109,6 +115,9 @@ impl Core {
     /// When to hand in [`Input::Tick`] at the latest, if nothing happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
+        if self.node.is_given_up {
+            return None;
+        }
         let links = self.links.values().filter_map(Link::poll_timeout);
         let cluster = self.cluster.as_ref().and_then(Cluster::poll_timeout);
         links.chain(cluster).chain(self.node.poll_timeout()).min()
@@ -132,6 +141,13 @@ impl Core {
         self.node.status(nodes)
     }
 
+    /// Whether this node has promised another one that the bytes of an object stay at a location until that one has copied them. Whoever serves
+    /// copies asks this for each: a promise made to a node that was given up since is void, and the room may hold something else.
+    #[must_use]
+    pub fn has_offered(&self, object: ObjectId, to: NodeId, location: Location) -> bool {
+        self.node.has_offered(object, to, location)
+    }
+
     /// At most `limit` live things of a kind, in the order of their ids.
     #[must_use]
     pub fn list(&self, kind: Listing, limit: usize) -> Vec<node::status::Item> {
@@ -153,21 +169,24 @@ impl Core {
         left
     }
 
-    fn receive(&mut self, now: Time, from: NodeId, packet: &link::Packet) {
-        let life = self.life;
-        let received = self.links.entry(from).or_insert_with(|| Link::new(life)).receive(packet);
-        if received.peer_restarted {
-            if let Some(cluster) = &mut self.cluster {
-                cluster.node_lost(now, from);
-            }
-            self.node.peer_lost(from);
+    fn receive(&mut self, now: Time, from: NodeId, packet: Packet) {
+        let Packet::Data { ack, body } = packet else { return self.node.given_up() };
+        if self.node.dead.contains(from) {
+            // The others have gone on without it, and given its work to others. It has to know.
+            return self.node.out.push(Effect::Packet { to: from, packet: Packet::GivenUp });
         }
-        for message in received.messages {
+        if from == self.head {
+            self.node.head_heard = now;
+        }
+        for message in self.links.entry(from).or_default().receive(ack, body.as_ref()) {
             self.deliver(now, from, (*message).clone());
         }
     }
 
     fn deliver(&mut self, now: Time, from: NodeId, message: PeerMessage) {
+        if let PeerMessage::NodeDead { node } = message {
+            self.links.remove(&node);
+        }
         if message.is_for_head() {
             if let Some(cluster) = &mut self.cluster {
                 cluster.handle(now, from, message);
@@ -200,9 +219,8 @@ impl Core {
             let to = if message.is_for_head() { self.head } else { to };
             if to == self.me {
                 self.local.push_back(message);
-            } else {
-                let life = self.life;
-                self.links.entry(to).or_insert_with(|| Link::new(life)).send(message);
+            } else if !self.node.dead.contains(to) {
+                self.links.entry(to).or_default().send(message);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What nodes and the control plane tell each other, as one closed enum. Carried by [`crate::link`], in order and each once.
 //!
-//! A message that carries refs grants the receiver one count on each of them at its owner: the sender has seen to that before it sends
-//! (`object/refs.rs`), and the receiver gives it back with `Return` when nothing on it holds the ref any more.
+//! A message that carries refs gives the receiver one count on each of them at its owner. If the sender is the owner, it has noted that before it
+//! sends. If not, the sender counts for both until the receiver is counted itself: it says `Borrow` to the owner, and the owner `Borrowed` to the
+//! sender. The receiver gives the count back with `Return` when nothing on it holds the ref any more (`object/refs.rs`).
 
 #![expect(missing_docs, reason = "a field or variant has a comment where its name does not say it all")]
 
@@ -87,13 +88,22 @@ pub enum PeerMessage {
     JobEnded {
         job: JobId,
     },
+    /// The sender's idea of where a group lies is out of date: it is to be told, at once or when the group is placed.
+    FindGroup {
+        group: PlacementGroupId,
+    },
 
     // Head to node.
     View {
         nodes: Vec<NodeView>,
     },
+    /// For good: its id never comes back.
     NodeDead {
         node: NodeId,
+    },
+    /// The driver is gone: what was submitted for it anywhere ends.
+    JobOver {
+        job: JobId,
     },
     HostActor {
         actor: Arc<ActorSpec>,
@@ -120,6 +130,8 @@ pub enum PeerMessage {
         group: PlacementGroupId,
         bundle: u32,
         resources: Resources,
+        /// Which try to place the group this is.
+        round: u32,
     },
     ReleaseGroup {
         group: PlacementGroupId,
@@ -137,6 +149,7 @@ pub enum PeerMessage {
         group: PlacementGroupId,
         bundle: u32,
         ok: bool,
+        round: u32,
     },
 
     // Owner of a task to the node that runs it.
@@ -181,10 +194,10 @@ pub enum PeerMessage {
         force: bool,
         recursive: bool,
     },
-    /// The sender gives a ref on to `node`: count it.
-    Grant {
+    /// The sender was given a ref by `from`, which counts for it until it is told `Borrowed`; by nobody that counts, if that is absent.
+    Borrow {
         object: ObjectId,
-        node: NodeId,
+        from: Option<NodeId>,
     },
     /// The sender holds nothing of this any more; so many counts had been granted to it.
     Return {
@@ -209,6 +222,11 @@ pub enum PeerMessage {
     },
     FreeCopy {
         object: ObjectId,
+    },
+    /// `node`, which was given the ref by the receiver of this, is counted.
+    Borrowed {
+        object: ObjectId,
+        node: NodeId,
     },
 
     // Between the node that has the bytes and one that wants them.
@@ -316,6 +334,7 @@ impl PeerMessage {
                 | M::CreateGroup { .. }
                 | M::RemoveGroup { .. }
                 | M::JobEnded { .. }
+                | M::FindGroup { .. }
                 | M::BundleReserved { .. }
         )
     }

@@ -37,8 +37,6 @@ pub struct Config {
     pub exit_with_stdin: bool,
     /// The program's version, for `Welcome` and `Status`.
     pub version: &'static str,
-    /// Which start this is: greater than at any earlier start in the same cluster.
-    pub life: u64,
 }
 
 /// Where a node listens.

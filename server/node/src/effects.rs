@@ -11,7 +11,7 @@ use thornback_types::{Code, Failure, SessionId};
 use crate::convert;
 use crate::node::{Node, OWN};
 use crate::repeats::Repeated;
-use crate::run::guard;
+use crate::run::{Stopping, guard};
 
 impl Node {
     pub(crate) fn carry_out(&mut self, effect: Effect) {
@@ -91,6 +91,12 @@ impl Node {
             Effect::Copy { object, from, .. } => {
                 let result = Err(StoreError::Io("this node has no links to other nodes".to_owned()));
                 self.inputs.push_back(Input::Copied { object, from, result });
+            }
+            Effect::GivenUp => {
+                tracing::error!(
+                    "the cluster has given this node up for dead and goes on without it; it ends"
+                );
+                let _ = self.stop.send(Stopping::Asked);
             }
             // A packet may be lost at any time, and without links every one is.
             Effect::Packet { to, .. } => tracing::debug!(%to, "a packet for a node that there is no link to"),

@@ -154,7 +154,6 @@ fn build(
     let resources =
         config.resources.clone().with(Resources::MEMORY, memory_bytes.saturating_mul(UNITS_PER_WHOLE));
     let core = Core::new(CoreConfig {
-        life: config.life.max(1),
         seed: u64::from_le_bytes(random()?),
         store_bytes,
         backlog_bytes,

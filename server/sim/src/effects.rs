@@ -29,6 +29,7 @@ pub(crate) fn number(effect: &Effect) -> u64 {
         Effect::Copy { .. } => 14,
         Effect::Packet { .. } => 15,
         Effect::Pace { .. } => 16,
+        Effect::GivenUp => 17,
     }
 }
 
@@ -89,15 +90,12 @@ impl World {
             }
             Effect::DeleteSpilled { object } => self.hosts[host].memory.delete_disk(object),
             Effect::Copy { object, from, remote, location } => {
-                let from = self.host_of(from);
-                let from_life = self.hosts[from].life;
                 let after = self.rng.delay(2_000_000);
-                self.after(after, Event::Copy { host, life, object, from, from_life, remote, location });
+                self.after(after, Event::Copy { host, life, object, from, remote, location });
             }
-            Effect::Packet { to, packet } => {
-                let to = self.host_of(to);
-                self.send_packet(host, to, packet);
-            }
+            Effect::Packet { to, packet } => self.send_packet(host, to, &packet),
+            // Its processes end with it.
+            Effect::GivenUp => self.crash(host),
         }
     }
 
@@ -107,18 +105,14 @@ impl World {
         }
     }
 
-    fn host_of(&self, node: NodeId) -> usize {
-        self.hosts.iter().position(|host| host.id == node).unwrap_or(0)
-    }
-
-    fn send_packet(&mut self, from: usize, to: usize, packet: thornback_core::link::Packet) {
-        let faults = self.faults;
-        let copies =
-            if self.cut.contains(&(from.min(to), from.max(to))) || self.rng.chance(faults.packet_lost) {
-                0
-            } else {
-                1 + u64::from(self.rng.chance(faults.packet_doubled))
-            };
+    fn send_packet(&mut self, host: usize, to: NodeId, packet: &thornback_core::link::Packet) {
+        let (faults, from) = (self.faults, self.hosts[host].id);
+        let is_cut = self.host_of(to).is_some_and(|to| self.cut.contains(&(host.min(to), host.max(to))));
+        let copies = if is_cut || self.rng.chance(faults.packet_lost) {
+            0
+        } else {
+            1 + u64::from(self.rng.chance(faults.packet_doubled))
+        };
         for _ in 0..copies {
             let scale = if self.rng.chance(faults.packet_slow) { 20_000_000 } else { 50_000 };
             let after = self.rng.delay(scale);
@@ -271,21 +265,24 @@ impl World {
         self.tell_core(host, Input::Restored { object, result });
     }
 
+    /// A node is served the bytes that it was offered, and nothing else, whatever it believes about the place.
     pub(crate) fn copy(
         &mut self,
         host: usize,
         object: ObjectId,
-        from: usize,
-        from_life: u64,
+        from: NodeId,
         remote: Location,
         location: Location,
     ) {
-        let reachable = self.hosts[from].life == from_life
-            && self.hosts[from].core.is_some()
-            && !self.cut.contains(&(from.min(host), from.max(host)));
-        let found = if reachable { self.hosts[from].memory.read(remote) } else { None };
-        let result = match found {
-            Some(word) => {
+        let to = self.hosts[host].id;
+        let source = self
+            .host_of(from)
+            .filter(|source| !self.cut.contains(&(host.min(*source), host.max(*source))))
+            .filter(|source| {
+                self.hosts[*source].core.as_ref().is_some_and(|core| core.has_offered(object, to, remote))
+            });
+        let result = match source.map(|source| self.hosts[source].memory.read(remote)) {
+            Some(Some(word)) => {
                 if self.history.truth.get(&object).is_some_and(|truth| *truth != word) {
                     self.history.problem(format!(
                         "{object} was copied from {remote:?} of another node, where something else is"
@@ -294,15 +291,14 @@ impl World {
                 self.check(|world| world.hosts[host].memory.write(location, word));
                 Ok(())
             }
-            None if reachable => {
+            Some(None) => {
                 self.history.problem(format!(
                     "{object} was to be copied from {remote:?} of another node, where nothing is"
                 ));
                 Ok(())
             }
-            None => Err(StoreError::Io("connection lost".into())),
+            None => Err(StoreError::Io("connection lost, or not offered any more".into())),
         };
-        let node = self.hosts[from].id;
-        self.tell_core(host, Input::Copied { object, from: node, result });
+        self.tell_core(host, Input::Copied { object, from, result });
     }
 }

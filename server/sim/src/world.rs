@@ -49,6 +49,7 @@ pub(crate) struct World {
 /// One machine.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// Of its present life: a node that starts again is another node.
     pub(crate) id: NodeId,
     pub(crate) life: u64,
     config: Config,
@@ -89,8 +90,8 @@ pub(crate) enum Event {
     ToClient(SessionId, Incoming),
     Wake(SessionId, u64),
     Packet {
-        from: usize,
-        to: usize,
+        from: NodeId,
+        to: NodeId,
         packet: Packet,
     },
     /// A worker process says hello.
@@ -103,8 +104,7 @@ pub(crate) enum Event {
         host: usize,
         life: u64,
         object: ObjectId,
-        from: usize,
-        from_life: u64,
+        from: NodeId,
         remote: Location,
         location: Location,
     },
@@ -131,7 +131,7 @@ impl World {
         let faults = Faults::new(options.profile, nodes, &mut rng);
         let store = rng.pick(&[1 << 20, 4 << 20, 64 << 20]);
         let cpus = rng.pick(&[1, 2, 4]);
-        let id = |i: u64| NodeId(Id([i as u8 + 1; 16]));
+        let id = |i: u64| node_id(i as usize, 1);
         let hosts = (0..nodes).map(|i| {
             let mut config = Config::new(id(i), Resources::cpus(cpus).with("slot", 100 * UNITS_PER_WHOLE));
             config.head = id(0);
@@ -346,7 +346,9 @@ impl World {
             for _ in 0..self.rng.between(1, 4) {
                 let at = self.rng.below(2_500_000_000);
                 let (a, b) = (self.rng.below(hosts) as usize, self.rng.below(hosts) as usize);
-                let length = self.rng.below(2_000_000_000);
+                // The longest are more than the head waits for a sign of life.
+                let longest = self.rng.pick(&[2_000_000_000, 2_000_000_000, 9_000_000_000]);
+                let length = self.rng.below(longest);
                 self.after(at, Event::Cut(a.min(b), a.max(b)));
                 self.after(at + length, Event::Mend(a.min(b), a.max(b)));
             }
@@ -436,9 +438,10 @@ impl World {
                 Kind::Driver(driver) => driver.on_wake(cx, token),
                 Kind::Worker(worker) => worker.on_wake(cx, token),
             }),
-            Event::Packet { from, to, packet } if self.hosts[to].core.is_some() => {
-                let from = self.hosts[from].id;
-                self.tell_core(to, Input::Packet { from, packet });
+            Event::Packet { from, to, packet } => {
+                if let Some(host) = self.host_of(to) {
+                    self.tell_core(host, Input::Packet { from, packet });
+                }
             }
             Event::Hello(host, life, worker, pool)
                 if self.is_up(host, life) && self.hosts[host].processes.contains_key(&worker) =>
@@ -454,10 +457,8 @@ impl World {
             Event::Restore(host, life, object, location, error) if self.is_up(host, life) => {
                 self.restore(host, object, location, error)
             }
-            Event::Copy { host, life, object, from, from_life, remote, location }
-                if self.is_up(host, life) =>
-            {
-                self.copy(host, object, from, from_life, remote, location);
+            Event::Copy { host, life, object, from, remote, location } if self.is_up(host, life) => {
+                self.copy(host, object, from, remote, location);
             }
             Event::SendBytes(host, life, session, object, location) if self.is_up(host, life) => {
                 // What is sent to a session that was ended meanwhile reaches nobody.
@@ -615,8 +616,13 @@ impl World {
         }
     }
 
+    /// The machine that is this node now, if it is up.
+    pub(crate) fn host_of(&self, node: NodeId) -> Option<usize> {
+        self.hosts.iter().position(|host| host.id == node && host.core.is_some())
+    }
+
     /// A machine stops in the middle of everything.
-    fn crash(&mut self, host: usize) {
+    pub(crate) fn crash(&mut self, host: usize) {
         if self.hosts[host].core.take().is_none() {
             return;
         }
@@ -635,17 +641,22 @@ impl World {
         state.processes.clear();
         state.tick_at = None;
         state.life += 1;
+        state.id = node_id(host, state.life);
         self.after(down, Event::Restart(host));
         self.after(down + 10_000_000, Event::NewDriver(host));
     }
 
     fn restart(&mut self, host: usize) {
         let state = &mut self.hosts[host];
-        let mut config = state.config.clone();
-        config.life = state.life;
-        state.core = Some(Core::new(config));
+        state.core = Some(Core::new(Config { node: state.id, ..state.config.clone() }));
         self.tell_core(host, Input::Tick);
     }
+}
+
+fn node_id(host: usize, life: u64) -> NodeId {
+    let mut id = [host as u8 + 1; 16];
+    id[1] = life as u8;
+    NodeId(Id(id))
 }
 
 impl Client {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::json;
 use thornback_node::{Config, Ended, Environment, Listening};
@@ -82,10 +82,6 @@ fn config(dev: &Dev) -> Result<Config> {
         environment: if dev.background { Environment::Minimal } else { Environment::Inherited },
         exit_with_stdin: dev.exit_with_stdin,
         version: env!("CARGO_PKG_VERSION"),
-        // A later start has a later time, which is all that is asked of it.
-        life: SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(1, |since| since.as_millis() as u64),
     })
 }
 

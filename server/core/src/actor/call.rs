@@ -379,7 +379,7 @@ impl Node {
     }
 
     /// A dead actor that nobody holds need not be remembered here: the registry does.
-    fn forget_called_if_unused(&mut self, actor: ActorId) {
+    pub(crate) fn forget_called_if_unused(&mut self, actor: ActorId) {
         let dead = self
             .called
             .get(&actor)

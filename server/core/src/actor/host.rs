@@ -36,12 +36,8 @@ impl Node {
             return;
         }
         if spec.owner != self.me {
-            // The registry only passes the refs on: that this node counts them, it says itself. The owner's own counts last as long as the actor.
-            let me = self.me;
-            for (object, owner) in spec.owners.iter().filter(|(_, owner)| *owner != me) {
-                self.mail(*owner, PeerMessage::Grant { object: *object, node: me });
-            }
-            self.adopt(&spec.owners, &spec.stored);
+            // The registry only passes the refs on. The owner's own counts last as long as the actor.
+            self.adopt(None, &spec.owners, &spec.stored);
         }
         let creation = Arc::clone(&spec.creation);
         // Counted before the last life's run, if one is left, gives its counts back.
@@ -101,6 +97,11 @@ impl Node {
         self.forget_creation_run(task);
         if !wanted {
             self.dismiss(worker, Stop::Now);
+            let ending = self.hosted.get(&actor).filter(|hosted| hosted.life == life);
+            if let Some(failure) = ending.and_then(|hosted| hosted.ending.clone()) {
+                // The registry waits for this word if the end was to be graceful.
+                self.mail_head(PeerMessage::ActorEnded { actor, life, failure });
+            }
             self.hosted_gone(actor, life);
             return;
         }

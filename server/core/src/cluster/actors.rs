@@ -57,6 +57,8 @@ impl Cluster {
         let mut registered =
             Registered { spec: Some(spec), state: State::Waiting, life: 0, restarts, subscribers: early };
         registered.subscribers.insert(from);
+        let late =
+            registered.spec.as_ref().is_some_and(|spec| !spec.options.detached && self.is_over(spec.job));
         self.actors.insert(id, registered);
         if let Some((session, number)) = reply
             && let Some(info) = self.info(id, false)
@@ -65,6 +67,9 @@ impl Cluster {
                 from,
                 PeerMessage::Answer { session, number, reply: Reply::Actor(info), owners: Vec::new() },
             );
+        }
+        if late {
+            return self.die(id, creator_gone(id));
         }
         self.find_home(id);
     }
@@ -83,9 +88,7 @@ impl Cluster {
         let failure = Failure::new(Code::ActorNameTaken, message).of_actor(holder);
         if let Some((session, number)) = reply {
             let (reply, owners) = match self.info(holder, true) {
-                Some(info) if spec.options.get_if_exists => {
-                    (Reply::Actor(info), self.counted_for(from, holder))
-                }
+                Some(info) if spec.options.get_if_exists => (Reply::Actor(info), self.owner_of(holder)),
                 _ => (Reply::Failure(Box::new(failure.clone())), Vec::new()),
             };
             self.mail(from, PeerMessage::Answer { session, number, reply, owners });
@@ -276,7 +279,7 @@ impl Cluster {
         let key = (namespace, name);
         let (reply, owners) = match self.names.get(&key).and_then(|id| self.info(*id, true)) {
             Some(info) => {
-                let owners = self.counted_for(from, info.actor);
+                let owners = self.owner_of(info.actor);
                 (Reply::Actor(info), owners)
             }
             None => {
@@ -287,17 +290,13 @@ impl Cluster {
         self.mail(from, PeerMessage::Answer { session, number, reply, owners });
     }
 
-    /// Sees to it that a node may hand out a handle to an actor: its owner counts it. (A detached one lives on whoever counts it.)
-    fn counted_for(&mut self, node: NodeId, id: ActorId) -> Owners {
+    /// The owner of an actor that is handed out: whoever gets a handle has to be counted there. (A detached one lives on whoever counts it.)
+    fn owner_of(&self, id: ActorId) -> Owners {
         let spec = self.actors.get(&id).and_then(|actor| actor.spec.as_ref());
-        let Some(owner) = spec.filter(|spec| !spec.options.detached).map(|spec| spec.owner) else {
-            return Vec::new();
-        };
-        let object = ObjectId(id.0);
-        if owner != node {
-            self.mail(owner, PeerMessage::Grant { object, node });
-        }
-        vec![(object, owner)]
+        spec.filter(|spec| !spec.options.detached)
+            .map(|spec| (ObjectId(id.0), spec.owner))
+            .into_iter()
+            .collect()
     }
 
     pub(super) fn list_actors(
@@ -316,18 +315,15 @@ impl Cluster {
         );
     }
 
-    pub(super) fn end_actors_of(&mut self, job: JobId) {
+    pub(super) fn end_actors_of(&mut self, is_over: impl Fn(JobId) -> bool) {
         let of_job = |(id, actor): (&ActorId, &Registered)| {
             let spec = actor.spec.as_ref()?;
-            (spec.job == job && !spec.options.detached && !matches!(actor.state, State::Dead(_)))
+            (is_over(spec.job) && !spec.options.detached && !matches!(actor.state, State::Dead(_)))
                 .then_some((*id, spec.owner))
         };
         let actors: Vec<(ActorId, NodeId)> = self.actors.iter().filter_map(of_job).collect();
         for (id, owner) in actors {
-            let failure = Arc::new(
-                Failure::new(Code::ActorDied, "The driver that created the actor is gone.").of_actor(id),
-            );
-            self.kill(owner, id, false, false, failure);
+            self.kill(owner, id, false, false, creator_gone(id));
         }
     }
 
@@ -338,10 +334,10 @@ impl Cluster {
             (here || owned).then_some((*id, actor.life, owned))
         };
         let lost: Vec<(ActorId, u32, bool)> = self.actors.iter().filter_map(on_it).collect();
+        for actor in self.actors.values_mut() {
+            actor.subscribers.remove(&node);
+        }
         for (id, life, owned) in lost {
-            if let Some(actor) = self.actors.get_mut(&id) {
-                actor.subscribers.remove(&node);
-            }
             if owned {
                 let failure = Arc::new(
                     Failure::new(
@@ -429,6 +425,10 @@ impl Registered {
             State::Dead(failure) => ActorState::Dead { failure: Arc::clone(failure) },
         }
     }
+}
+
+fn creator_gone(actor: ActorId) -> Arc<Failure> {
+    Arc::new(Failure::new(Code::ActorDied, "The driver that created the actor is gone.").of_actor(actor))
 }
 
 enum Home {

@@ -20,6 +20,8 @@ pub(super) struct Group {
     bundles: Vec<Resources>,
     strategy: Strategy,
     state: State,
+    /// Tries to place it so far, to tell answers of an earlier one.
+    round: u32,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,24 @@ impl Cluster {
         strategy: Strategy,
         job: JobId,
     ) {
-        self.groups.entry(id).or_insert(Group { job, bundles, strategy, state: State::Waiting });
+        let group = Group { job, bundles, strategy, state: State::Waiting, round: 0 };
+        self.groups.entry(id).or_insert(group);
+        if self.is_over(job) {
+            return self.remove_group(id);
+        }
         self.place_group(id);
+    }
+
+    /// A node asks where a group lies. If it is being placed, all nodes will be told.
+    pub(super) fn find_group(&mut self, from: NodeId, id: PlacementGroupId) {
+        match self.groups.get(&id).map(|group| &group.state) {
+            Some(State::Placed(nodes)) => {
+                let bundles = nodes.clone();
+                self.mail(from, PeerMessage::GroupPlaced { group: id, bundles });
+            }
+            Some(State::Waiting | State::Reserving { .. }) => {}
+            None => self.mail(from, PeerMessage::GroupRemoved { group: id }),
+        }
     }
 
     pub(super) fn place_waiting_groups(&mut self) {
@@ -74,17 +92,30 @@ impl Cluster {
             return self.try_again_later();
         };
         let bundles = group.bundles.clone();
+        group.round += 1;
+        let round = group.round;
         group.state = State::Reserving { nodes: nodes.clone(), answers: BTreeMap::new() };
         for (i, (node, resources)) in nodes.into_iter().zip(bundles).enumerate() {
-            self.mail(node, PeerMessage::ReserveBundle { group: id, bundle: i as u32, resources });
+            self.mail(node, PeerMessage::ReserveBundle { group: id, bundle: i as u32, resources, round });
         }
     }
 
-    pub(super) fn bundle_reserved(&mut self, from: NodeId, id: PlacementGroupId, bundle: u32, ok: bool) {
+    pub(super) fn bundle_reserved(
+        &mut self,
+        from: NodeId,
+        id: PlacementGroupId,
+        bundle: u32,
+        ok: bool,
+        round: u32,
+    ) {
         let Some(group) = self.groups.get_mut(&id) else {
             // It was removed meanwhile.
             return self.mail(from, PeerMessage::ReleaseGroup { group: id });
         };
+        if group.round != round {
+            // That reservation was given up, and the node told so.
+            return;
+        }
         let State::Reserving { nodes, answers } = &mut group.state else { return };
         answers.insert(bundle, ok);
         if answers.len() < nodes.len() {
@@ -94,9 +125,7 @@ impl Cluster {
         if all {
             group.state = State::Placed(nodes.clone());
             self.retry_wait = RETRY_MIN;
-            for member in self.members.keys().copied().collect::<Vec<_>>() {
-                self.mail(member, PeerMessage::GroupPlaced { group: id, bundles: nodes.clone() });
-            }
+            self.tell_all(&PeerMessage::GroupPlaced { group: id, bundles: nodes });
             self.place_waiting_actors();
         } else {
             group.state = State::Waiting;
@@ -108,9 +137,7 @@ impl Cluster {
     /// Idempotent: a group that is gone stays gone.
     pub(super) fn remove_group(&mut self, id: PlacementGroupId) {
         let Some(group) = self.groups.remove(&id) else { return };
-        for member in self.members.keys().copied().collect::<Vec<_>>() {
-            self.mail(member, PeerMessage::GroupRemoved { group: id });
-        }
+        self.tell_all(&PeerMessage::GroupRemoved { group: id });
         match group.state {
             State::Placed(nodes) | State::Reserving { nodes, .. } => self.release_at(id, &nodes),
             State::Waiting => {}
@@ -118,9 +145,9 @@ impl Cluster {
         self.place_waiting();
     }
 
-    pub(super) fn remove_groups_of(&mut self, job: JobId) {
+    pub(super) fn remove_groups_of(&mut self, is_over: impl Fn(JobId) -> bool) {
         let of_job: Vec<_> =
-            self.groups.iter().filter(|(_, group)| group.job == job).map(|(id, _)| *id).collect();
+            self.groups.iter().filter(|(_, group)| is_over(group.job)).map(|(id, _)| *id).collect();
         for id in of_job {
             self.remove_group(id);
         }

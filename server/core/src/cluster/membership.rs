@@ -4,6 +4,7 @@ use thornback_types::{NodeId, Resources, Time};
 
 use crate::cluster::{Cluster, groups};
 use crate::message::{NodeView, PeerMessage};
+use crate::node::session::is_of;
 
 /// Heartbeats that a node may miss before it counts as dead.
 const MISSED_MAX: u32 = 5;
@@ -19,6 +20,9 @@ pub(super) struct Member {
 impl Cluster {
     pub(super) fn join(&mut self, node: NodeId, total: Resources, available: Resources) {
         self.members.insert(node, Member { total, available, heard: self.now });
+        for node_gone in self.gone.iter().collect::<Vec<_>>() {
+            self.mail(node, PeerMessage::NodeDead { node: node_gone });
+        }
         self.retry_wait = groups::RETRY_MIN;
         self.tell_view();
         self.place_waiting();
@@ -35,17 +39,16 @@ impl Cluster {
         }
     }
 
-    /// A node is gone, or its link says that it has begun a new life (and will join anew).
-    pub(crate) fn node_lost(&mut self, now: Time, node: NodeId) {
-        self.now = self.now.max(now);
+    /// A node is gone for good: if it comes back it is told so, and has to join as another.
+    fn node_lost(&mut self, node: NodeId) {
         if self.members.remove(&node).is_none() {
             return;
         }
-        let others: Vec<NodeId> = self.members.keys().copied().collect();
-        for other in others {
-            self.mail(other, PeerMessage::NodeDead { node });
-        }
+        self.gone.insert(node);
+        self.tell_all(&PeerMessage::NodeDead { node });
         self.tell_view();
+        self.end_actors_of(|job| is_of(job, node));
+        self.remove_groups_of(|job| is_of(job, node));
         self.groups_lost_with(node);
         self.actors_lost_with(node);
     }
@@ -60,7 +63,7 @@ impl Cluster {
         };
         let silent: Vec<NodeId> = self.members.iter().filter_map(silent).collect();
         for node in silent {
-            self.node_lost(self.now, node);
+            self.node_lost(node);
         }
     }
 
@@ -84,8 +87,6 @@ impl Cluster {
 
     fn tell_view(&mut self) {
         let nodes = self.view();
-        for node in self.members.keys().copied().collect::<Vec<_>>() {
-            self.mail(node, PeerMessage::View { nodes: nodes.clone() });
-        }
+        self.tell_all(&PeerMessage::View { nodes });
     }
 }

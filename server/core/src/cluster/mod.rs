@@ -10,7 +10,7 @@ pub mod placement;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use thornback_types::{ActorId, NodeId, PlacementGroupId, Time};
+use thornback_types::{ActorId, JobId, NodeId, PlacementGroupId, Time};
 
 use crate::cluster::actors::Registered;
 use crate::cluster::groups::Group;
@@ -18,6 +18,9 @@ use crate::cluster::membership::Member;
 use crate::config::Config;
 use crate::message::PeerMessage;
 use crate::message::PeerMessage as M;
+use crate::node::DEAD_MAX;
+use crate::node::session::is_of;
+use crate::recent::Recent;
 
 /// The machine of the whole cluster.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ pub struct Cluster {
     /// Dead actors that are still remembered, so that late callers learn why they died; the oldest is forgotten first.
     dead: VecDeque<ActorId>,
     groups: BTreeMap<PlacementGroupId, Group>,
+    /// Nodes that are gone. Whoever joins is told of them: it may be given refs that they owned.
+    gone: Recent<NodeId>,
+    /// Jobs whose drivers are gone. What is asked for in their name comes too late.
+    over: Recent<JobId>,
     /// When to try again to place what did not fit.
     retry_at: Option<Time>,
     retry_wait: Duration,
@@ -50,6 +57,8 @@ impl Cluster {
             names: BTreeMap::new(),
             dead: VecDeque::new(),
             groups: BTreeMap::new(),
+            gone: Recent::new(DEAD_MAX),
+            over: Recent::new(DEAD_MAX),
             retry_at: None,
             retry_wait: groups::RETRY_MIN,
         }
@@ -79,11 +88,11 @@ impl Cluster {
                 self.create_group(from, group, bundles, strategy, job)
             }
             M::RemoveGroup { group } => self.remove_group(group),
-            M::BundleReserved { group, bundle, ok } => self.bundle_reserved(from, group, bundle, ok),
-            M::JobEnded { job } => {
-                self.end_actors_of(job);
-                self.remove_groups_of(job);
+            M::FindGroup { group } => self.find_group(from, group),
+            M::BundleReserved { group, bundle, ok, round } => {
+                self.bundle_reserved(from, group, bundle, ok, round)
             }
+            M::JobEnded { job } => self.job_ended(job),
             // For nodes; `Core` does not bring them here.
             _ => {}
         }
@@ -111,6 +120,26 @@ impl Cluster {
             ("placement groups", self.groups.len()),
         ];
         counts.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect()
+    }
+
+    fn job_ended(&mut self, job: JobId) {
+        if !self.over.insert(job) {
+            return;
+        }
+        self.end_actors_of(|of| of == job);
+        self.remove_groups_of(|of| of == job);
+        self.tell_all(&PeerMessage::JobOver { job });
+    }
+
+    /// Whether a job's driver is gone, or its node with it.
+    fn is_over(&self, job: JobId) -> bool {
+        self.over.contains(job) || self.gone.iter().any(|node| is_of(job, node))
+    }
+
+    fn tell_all(&mut self, message: &PeerMessage) {
+        for node in self.members.keys() {
+            self.mail.push((*node, message.clone()));
+        }
     }
 
     /// Places what could not be placed before; something may have changed.

@@ -7,9 +7,10 @@ use thornback_types::{Code, Failure, NodeId, PlacementGroupId, Resources, Sessio
 
 use crate::effect::Outcome;
 use crate::input::Strategy;
-use crate::message::PeerMessage;
+use crate::message::{PeerMessage, RunOutcome};
 use crate::node::queue::ClassKey;
 use crate::node::{Node, Taken, invalid};
+use crate::task::{Kind, TaskState};
 
 /// Resources set aside on this node.
 #[derive(Debug)]
@@ -56,6 +57,11 @@ impl Node {
         let which = bundle.map_or(0..=u32::MAX, |index| index..=index);
         let mut here = self.bundles.range((group, *which.start())..=(group, *which.end())).peekable();
         here.peek().is_some() && !here.any(|(_, bundle)| bundle.total.fits(demand))
+    }
+
+    /// Whether a part of this node is set aside for a group.
+    pub(crate) fn holds_bundle_of(&self, group: PlacementGroupId) -> bool {
+        self.bundles.range((group, 0)..=(group, u32::MAX)).next().is_some()
     }
 
     pub(crate) fn resources_at(&self, bundle: Option<(PlacementGroupId, u32)>) -> &Resources {
@@ -111,12 +117,18 @@ impl Node {
     }
 
     /// The head asks for resources to be set aside.
-    pub(crate) fn reserve_bundle(&mut self, group: PlacementGroupId, bundle: u32, resources: Resources) {
+    pub(crate) fn reserve_bundle(
+        &mut self,
+        group: PlacementGroupId,
+        bundle: u32,
+        resources: Resources,
+        round: u32,
+    ) {
         let ok = self.available.take(&resources).is_ok();
         if ok {
             self.bundles.insert((group, bundle), Bundle { total: resources.clone(), available: resources });
         }
-        self.mail_head(PeerMessage::BundleReserved { group, bundle, ok });
+        self.mail_head(PeerMessage::BundleReserved { group, bundle, ok, round });
     }
 
     pub(crate) fn group_placed(&mut self, group: PlacementGroupId, nodes: Vec<NodeId>) {
@@ -149,15 +161,42 @@ impl Node {
         }
     }
 
+    /// The node that a task was to run on does not hold its group, or is gone: what this node knows of the group is out of date. The task waits for
+    /// the head's word.
+    pub(crate) fn await_group(&mut self, group: PlacementGroupId, task: TaskId) {
+        let Some(state) = self.groups.get_mut(&group) else {
+            return self.end_task(task, &group_gone(group), true);
+        };
+        state.placed = None;
+        state.waiting.insert(task);
+        if let Some(task) = self.tasks.get_mut(&task) {
+            task.state = TaskState::Waiting;
+        }
+        self.mail_head(PeerMessage::FindGroup { group });
+    }
+
     /// Ends what runs in the group here and gives its resources back, all at once.
     pub(crate) fn release_group(&mut self, group: PlacementGroupId) {
-        let failure = group_gone(group);
+        let removed = self.groups.get(&group).is_some_and(|state| state.removed);
+        let failure = if removed {
+            group_gone(group)
+        } else {
+            let message =
+                format!("The placement group {group} is placed anew, because a node of it is gone.");
+            Failure::new(Code::NodeDied, message)
+        };
         for task in
             self.runs.sorted_keys(|_, run| run.spec.declaration.placement.is_some_and(|(g, _)| g == group))
         {
-            if self.runs.get(&task).is_some_and(|run| run.worker.is_none()) {
-                self.unqueue(task);
-                self.run_failed(task, failure.clone());
+            let Some(run) = self.runs.get(&task).filter(|run| run.worker.is_none()) else { continue };
+            let kind = run.spec.kind;
+            self.unqueue(task);
+            match kind {
+                Kind::Task if !removed => self.run_over(task, RunOutcome::NotRun),
+                Kind::Create(actor) if !removed => {
+                    self.actor_creation_lost(actor, task, Arc::new(failure.clone()));
+                }
+                _ => self.run_failed(task, failure.clone()),
             }
         }
         let workers: Vec<_> = self
@@ -166,7 +205,6 @@ impl Node {
             .filter(|(_, w)| w.bundle.is_some_and(|(g, _)| g == group))
             .map(|(id, _)| *id)
             .collect();
-        let removed = self.groups.get(&group).is_some_and(|state| state.removed);
         for worker in workers {
             // An actor ends with its group, whatever restarts it has left; one whose group is only placed anew may live again.
             if let (true, Some(actor)) = (removed, self.actor_of_worker(worker)) {

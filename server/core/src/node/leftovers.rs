@@ -19,6 +19,7 @@ impl Node {
             ("rooms being filled", self.restoring.len()),
             ("spills of freed objects", self.spills_to_drop.len()),
             ("fills of freed objects", self.fills_to_drop.len()),
+            ("refs on their way", self.passing.len()),
             ("bundles", self.bundles.len()),
             ("classes with queued tasks", self.waiting.len()),
             ("tasks without a pool", self.pools.undecided.len()),

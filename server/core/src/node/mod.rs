@@ -36,7 +36,11 @@ use crate::node::session::Session;
 use crate::node::timer::Timer;
 use crate::node::worker::Worker;
 use crate::object::{ObjectRecord, Store};
+use crate::recent::Recent;
 use crate::task::{Run, Stream, Task};
+
+/// Nodes that are remembered as gone.
+pub(crate) const DEAD_MAX: usize = 4096;
 
 /// The result of taking an operation in: a failure is answered by `Refused`.
 pub(crate) type Taken = Result<(), Box<Failure>>;
@@ -95,6 +99,14 @@ pub struct Node {
     pub(crate) fills_to_drop: BTreeMap<(SessionId, ObjectId), crate::effect::Location>,
 
     pub(crate) view: Vec<NodeView>,
+    /// Nodes that are gone for good.
+    pub(crate) dead: Recent<NodeId>,
+    /// When the head was last heard, if it is another node.
+    pub(crate) head_heard: Time,
+    /// The others go on without this node.
+    pub(crate) is_given_up: bool,
+    /// Counts that are held for other nodes, which were sent refs of a third and are not counted there yet.
+    pub(crate) passing: BTreeMap<(NodeId, ObjectId), u32>,
     pub(crate) tasks_finished: u64,
     pub(crate) next_declaration: u64,
     pub(crate) next_order: u64,
@@ -150,6 +162,10 @@ impl Node {
             spills_to_drop: BTreeMap::new(),
             fills_to_drop: BTreeMap::new(),
             view: Vec::new(),
+            dead: Recent::new(DEAD_MAX),
+            head_heard: Time::ZERO,
+            is_given_up: false,
+            passing: BTreeMap::new(),
             tasks_finished: 0,
             next_declaration: 0,
             next_order: 0,

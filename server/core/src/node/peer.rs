@@ -9,8 +9,12 @@ use crate::message::PeerMessage;
 use crate::message::PeerMessage as M;
 use crate::message::RunOutcome;
 use crate::node::Node;
+use crate::node::session::is_of;
 use crate::node::timer::Timer;
 use crate::task::{RunState, TaskState};
+
+/// Heartbeats without any answer after which a node takes itself for given up. More than the head's own patience.
+const HEAD_SILENT_MAX: u32 = 10;
 
 impl Node {
     /// Says hello to the control plane.
@@ -23,9 +27,19 @@ impl Node {
     }
 
     pub(crate) fn heartbeat(&mut self) {
+        let patience = self.config.heartbeat * HEAD_SILENT_MAX;
+        if self.config.head != self.me && !self.view.is_empty() && self.now.since(self.head_heard) >= patience
+        {
+            // The head has given its actors and tasks to others by now, and cannot say so.
+            return self.given_up();
+        }
         let available = self.available.clone();
         self.mail_head(M::Heartbeat { available });
         self.at(self.now + self.config.heartbeat, Timer::Heartbeat);
+    }
+
+    pub(crate) fn given_up(&mut self) {
+        self.is_given_up = true;
     }
 
     pub(crate) fn take_peer_message(&mut self, from: NodeId, message: PeerMessage) {
@@ -39,13 +53,14 @@ impl Node {
                 self.schedule_due = true;
             }
             M::NodeDead { node } => self.peer_lost(node),
+            M::JobOver { job } => self.end_jobs(|over| over == job),
             M::HostActor { actor, life } => self.host_actor(actor, life),
             M::StopActor { actor, life, graceful, failure } => {
                 self.stop_actor(actor, life, graceful, failure)
             }
             M::ActorState { actor, state } => self.actor_state(actor, state),
             M::Answer { session, number, reply, owners } => {
-                self.adopt(&owners, &[]);
+                self.adopt(None, &owners, &[]);
                 // Whoever looks an actor up holds a count on it from then on.
                 for (actor, _) in &owners {
                     self.session_hold(session, *actor);
@@ -53,7 +68,9 @@ impl Node {
                 self.answer(session, number, reply);
                 self.return_unused(&owners);
             }
-            M::ReserveBundle { group, bundle, resources } => self.reserve_bundle(group, bundle, resources),
+            M::ReserveBundle { group, bundle, resources, round } => {
+                self.reserve_bundle(group, bundle, resources, round)
+            }
             M::ReleaseGroup { group } => self.release_group(group),
             M::GroupPlaced { group, bundles } => self.group_placed(group, bundles),
             M::GroupRemoved { group } => self.group_removed(group),
@@ -65,24 +82,25 @@ impl Node {
             M::CancelRun { task, attempt, force, code } => self.cancel_run(task, attempt, force, code),
             M::ResumeRun { task, attempt, consumed } => self.resume_run(task, attempt, consumed),
             M::Finished { task, attempt, outcome, owners } => {
-                self.adopt(&owners, &[]);
+                self.adopt(Some(from), &owners, &[]);
                 self.task_answered(task, attempt, outcome, from);
                 self.return_unused(&owners);
             }
             M::Yielded { task, attempt, index, item, owners } => {
-                self.adopt(&owners, &[]);
+                self.adopt(Some(from), &owners, &[]);
                 self.stream_item(task, attempt, index, item, from);
                 self.return_unused(&owners);
             }
 
             M::WatchObject { object } => self.watched_by(object, from),
             M::CancelOutput { object, force, recursive } => self.cancel_task(object.task(), force, recursive),
-            M::Grant { object, node } => self.granted(object, node, 1),
+            M::Borrow { object, from: giver } => self.borrowed_by(object, from, giver),
+            M::Borrowed { object, node } => self.passed_on(object, node),
             M::Return { object, grants, keeps } => self.returned_by(object, from, grants, keeps),
             M::CopyAdded { object } => self.copy_added(object, from),
             M::CopyGone { object, at } => self.copy_gone(object, at, from),
             M::ObjectReady { object, outcome, owners } => {
-                self.adopt(&owners, &[]);
+                self.adopt(Some(from), &owners, &[]);
                 self.borrowed_ready(object, outcome);
                 self.return_unused(&owners);
             }
@@ -107,12 +125,19 @@ impl Node {
             | M::CreateGroup { .. }
             | M::RemoveGroup { .. }
             | M::JobEnded { .. }
+            | M::FindGroup { .. }
             | M::BundleReserved { .. } => {}
         }
     }
 
-    /// A node is gone, or has begun a new life: what it ran is lost, what it held is free, what it owned has no owner.
+    /// A node is gone for good: what it ran is lost, what it held is free, what it owned has no owner, and the jobs of its drivers are over.
     pub(crate) fn peer_lost(&mut self, node: NodeId) {
+        if node == self.me {
+            return self.given_up();
+        }
+        if !self.dead.insert(node) {
+            return;
+        }
         self.view.retain(|n| n.node != node);
         // What it wanted run here is of no use to anyone.
         for id in self.runs.sorted_keys(|_, run| run.spec.owner == node) {
@@ -140,6 +165,7 @@ impl Node {
             self.task_answered(id, attempt, RunOutcome::Lost(Arc::clone(&failure)), self.me);
         }
         self.owner_died(node);
+        self.end_jobs(|job| is_of(job, node));
         self.schedule_due = true;
     }
 

@@ -3,17 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, Id, JobId, ObjectId, SessionId, TaskId, WorkerId};
+use thornback_types::{Code, Failure, Id, JobId, NodeId, ObjectId, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Effect, Message, Reply};
 use crate::input::{Declaration, Op, Peer, Request};
 use crate::map::{Map, Seed};
 use crate::message::PeerMessage;
 use crate::node::pacing::Pace;
+use crate::node::pool::PoolState;
 use crate::node::{Job, Node, Taken, invalid};
 
 /// Declarations that a session may have at once.
 const DECLARATIONS_MAX: usize = 65_536;
+
+/// Whether a job's driver is on this node: a job's id begins as its node's does.
+pub(crate) fn is_of(job: JobId, node: NodeId) -> bool {
+    job.0.0[..8] == node.0.0[..8]
+}
 
 /// One conversation.
 #[derive(Debug)]
@@ -139,22 +145,33 @@ impl Node {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.driver = None;
         let code = std::mem::take(&mut job.code);
-        let failure = Failure::new(Code::Cancelled, "The driver that submitted this is gone.");
-        for task in self.tasks.sorted_keys(|_, task| {
-            task.spec.job == id && !task.is_finished() && !task.spec.is_of_detached_actor
-        }) {
-            self.end_task(task, &failure, true);
-        }
+        self.end_jobs(|over| over == id);
         self.mail_head(PeerMessage::JobEnded { job: id });
-        let pools: Vec<u32> =
-            self.pools.by_number.iter().filter(|(_, p)| p.job == Some(id)).map(|(n, _)| *n).collect();
-        for pool in pools {
-            self.retire_pool(pool);
-        }
         for object in code {
             self.release(object, 1);
         }
         self.forget_job_if_over(id);
+    }
+
+    /// Drivers are gone, of this node or of others: what was submitted here for them ends, and no workers are kept for it.
+    pub(crate) fn end_jobs(&mut self, is_over: impl Fn(JobId) -> bool) {
+        let failure = Failure::new(Code::Cancelled, "The driver that submitted this is gone.");
+        for task in self.tasks.sorted_keys(|_, task| {
+            is_over(task.spec.job) && !task.is_finished() && !task.spec.is_of_detached_actor
+        }) {
+            self.end_task(task, &failure, true);
+        }
+        let of_them = |pool: &PoolState| pool.job.is_some_and(&is_over);
+        let pools: Vec<u32> = self
+            .pools
+            .by_number
+            .iter()
+            .filter(|(_, pool)| of_them(pool))
+            .map(|(number, _)| *number)
+            .collect();
+        for pool in pools {
+            self.retire_pool(pool);
+        }
     }
 
     /// A job without driver, workers and arena is history.

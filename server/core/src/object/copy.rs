@@ -18,7 +18,7 @@ impl Node {
     /// The bytes are wanted and not on this node: ask one that has them; if nobody has, they are lost.
     pub(super) fn look_elsewhere(&mut self, object: ObjectId) {
         let Some(record) = self.objects.get(&object) else { return };
-        if !matches!(record.copy, Copy::None) || self.pulling.contains_key(&object) {
+        if !matches!(record.copy, Copy::None) || self.is_in_motion(object) {
             return;
         }
         match record.elsewhere().first().copied() {
@@ -33,6 +33,13 @@ impl Node {
                 self.mail(owner, PeerMessage::CopyGone { object, at: self.me });
             }
         }
+    }
+
+    /// Whether bytes of this object are still being moved for an earlier record of it. What waits is served once that has ended.
+    pub(super) fn is_in_motion(&self, object: ObjectId) -> bool {
+        self.pulling.contains_key(&object)
+            || self.restoring.contains_key(&object)
+            || self.spills_to_drop.contains_key(&object)
     }
 
     /// Another node wants the bytes.
@@ -53,6 +60,14 @@ impl Node {
             }
         }
         self.mail(node, PeerMessage::Offer { object, location });
+    }
+
+    /// See [`crate::Core::has_offered`].
+    pub(crate) fn has_offered(&self, object: ObjectId, to: NodeId, location: Location) -> bool {
+        self.objects.get(&object).is_some_and(|record| {
+            record.location() == Some(location)
+                && record.rare.as_ref().is_some_and(|rare| rare.pullers.contains(&to))
+        })
     }
 
     /// The other node has them, or does not want them any more.
@@ -82,6 +97,14 @@ impl Node {
             }
             None if expected => self.copy_gone_at(object, node),
             None => {}
+        }
+    }
+
+    /// There is no room for it here, or no wish any more: the other node need not keep it where it is.
+    pub(super) fn stop_pulling(&mut self, object: ObjectId) {
+        if let Some(&(node, Some(_))) = self.pulling.get(&object) {
+            self.pulling.remove(&object);
+            self.mail(node, PeerMessage::Pulled { object });
         }
     }
 
@@ -119,7 +142,9 @@ impl Node {
         let me = self.me;
         let record = self.objects.get_mut(&object).filter(|record| record.copy == Copy::Coming(location));
         let Some(record) = record else {
+            // It was let go of meanwhile, and perhaps taken up again since.
             self.free_location(location);
+            self.serve_fetchers(object);
             return self.serve_room();
         };
         match result {
@@ -174,10 +199,10 @@ impl Node {
         }
     }
 
-    /// Not the owner: the bytes stay here until the owner lets them go.
+    /// Not the owner: the bytes stay here until the owner lets them go. Whether the object is ready, and with these bytes, is the owner's word;
+    /// who waits for it on this node waits for that.
     pub(crate) fn keep_for_owner(&mut self, object: ObjectId) {
         if let Some(record) = self.objects.get_mut(&object).filter(|record| record.is_here()) {
-            record.state = ObjectState::Stored(record.bytes());
             record.rare().kept_for_owner = true;
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Rare {
     pub(crate) fetchers: Vec<Fetcher>,
     /// What a stored value refers to.
     pub(crate) refs: Vec<ObjectId>,
-    /// Owner: counts that other nodes have been granted and have not returned. (A return may overtake the grant that it answers.)
+    /// Owner: counts that other nodes have been granted and have not returned.
     pub(crate) borrowers: BTreeMap<NodeId, i64>,
     /// Borrower: counts that were granted to this node.
     pub(crate) grants: u32,

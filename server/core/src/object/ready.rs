@@ -101,7 +101,8 @@ impl Node {
     /// An object that can never be had, whatever it was before.
     pub(crate) fn object_failed(&mut self, object: ObjectId, failure: &Arc<Failure>) {
         let Some(record) = self.objects.get_mut(&object) else { return };
-        if matches!(record.state, ObjectState::Value(_) | ObjectState::Failure(_)) || record.is_here() {
+        let readable = matches!(record.state, ObjectState::Stored(_)) && record.is_here();
+        if readable || matches!(record.state, ObjectState::Value(_) | ObjectState::Failure(_)) {
             return;
         }
         record.state = ObjectState::Pending;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
 
-use crate::message::{Owners, PeerMessage, StoredArg};
+use crate::message::{Owners, PeerMessage, RemoteOutcome, StoredArg};
 use crate::node::Node;
 use crate::object::{ObjectRecord, ObjectState};
 
@@ -91,6 +91,9 @@ impl Node {
         } else {
             self.forget_object(object);
             self.mail(owner, PeerMessage::Return { object, grants, keeps: false });
+            if object.0.index() == 0 {
+                self.forget_called_if_unused(ActorId(object.0));
+            }
         }
     }
 
@@ -147,7 +150,7 @@ impl Node {
         self.objects.get(&object).map_or(self.me, |record| record.owner)
     }
 
-    /// Sees to it that another node may use these refs, which are about to be sent to it: one count for each at its owner.
+    /// Sees to it that another node may use these refs, which are about to be sent to it.
     pub(crate) fn grant_all(&mut self, node: NodeId, refs: impl Iterator<Item = ObjectId>) -> Owners {
         let mut refs: Vec<ObjectId> = refs.collect();
         refs.sort_unstable();
@@ -160,21 +163,68 @@ impl Node {
                 // returned on the same link, behind the message.
             } else if owner == self.me {
                 self.granted(object, node, 1);
-            } else {
-                self.mail(owner, PeerMessage::Grant { object, node });
+            } else if !self.dead.contains(node) {
+                self.hold(object);
+                *self.passing.entry((node, object)).or_insert(0) += 1;
             }
             owners.push((object, owner));
         }
         owners
     }
 
+    /// The owner counts the node that this one gave a ref to: there is no need to count for it any more.
+    pub(crate) fn passed_on(&mut self, object: ObjectId, node: NodeId) {
+        let Some(count) = self.passing.get_mut(&(node, object)) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.passing.remove(&(node, object));
+        }
+        self.release(object, 1);
+    }
+
+    /// Owner: another node was given a ref by `giver`.
+    pub(crate) fn borrowed_by(&mut self, object: ObjectId, node: NodeId, giver: Option<NodeId>) {
+        if self.objects.contains_key(&object) {
+            self.granted(object, node, 1);
+        } else if object.0.index() != 0 {
+            // (What became of an actor, the registry says.)
+            let failure = Self::lost(
+                object,
+                "the node that passed its ref on is gone",
+                Code::ObjectLost,
+                "Nobody counted it.",
+            );
+            let outcome = RemoteOutcome::Failure(failure);
+            self.mail(node, PeerMessage::ObjectReady { object, outcome, owners: Vec::new() });
+        }
+        match giver {
+            Some(giver) if giver == self.me => self.passed_on(object, node),
+            Some(giver) => self.mail(giver, PeerMessage::Borrowed { object, node }),
+            None => {}
+        }
+    }
+
+    /// Nobody will say `Borrowed`: who was given the refs is gone, or their owner is.
+    fn stop_passing(&mut self, is_void: impl Fn(&Node, NodeId, ObjectId) -> bool) {
+        let void: Vec<(NodeId, ObjectId)> =
+            self.passing.keys().copied().filter(|(node, object)| is_void(self, *node, *object)).collect();
+        for key in void {
+            if let Some(count) = self.passing.remove(&key) {
+                self.release(key.1, count);
+            }
+        }
+    }
+
     /// Counts for another node, or fewer of them.
     pub(crate) fn granted(&mut self, object: ObjectId, node: NodeId, change: i64) {
         let Some(record) = self.objects.get_mut(&object) else { return };
+        if self.dead.contains(node) {
+            return;
+        }
         let borrowers = &mut record.rare().borrowers;
         let count = borrowers.entry(node).or_insert(0);
         *count += change;
-        if *count == 0 {
+        if *count <= 0 {
             borrowers.remove(&node);
             self.unreferenced(object);
         }
@@ -191,12 +241,21 @@ impl Node {
         }
     }
 
-    /// Takes in refs that a message brought: records for those of other nodes, each with the count that came with it.
-    pub(crate) fn adopt(&mut self, owners: &Owners, stored: &[StoredArg]) {
-        for (object, owner) in owners.iter().filter(|(_, owner)| *owner != self.me) {
+    /// Takes in refs that a message from `giver` brought (`None`: from one that only passes them on): records for those of other nodes, each with
+    /// the count that came with it.
+    pub(crate) fn adopt(&mut self, giver: Option<NodeId>, owners: &Owners, stored: &[StoredArg]) {
+        let me = self.me;
+        for (object, owner) in owners.iter().filter(|(_, owner)| *owner != me) {
+            if self.dead.contains(*owner) {
+                self.adopt_orphan(*object, *owner);
+                continue;
+            }
             let record =
                 self.objects.get_or_insert_with(*object, || ObjectRecord::new(*owner, JobId::default()));
             record.rare().grants += 1;
+            if giver != Some(*owner) {
+                self.mail(*owner, PeerMessage::Borrow { object: *object, from: giver });
+            }
         }
         for arg in stored {
             let me = self.me;
@@ -222,18 +281,33 @@ impl Node {
         }
     }
 
-    /// An owner is gone, and with it whoever could say what became of its objects.
+    /// A ref whose owner was gone before the ref came.
+    fn adopt_orphan(&mut self, object: ObjectId, owner: NodeId) {
+        if !self.objects.contains_key(&object) {
+            self.objects.insert(object, ObjectRecord::new(owner, JobId::default()));
+            self.orphan(object, owner);
+        }
+    }
+
+    /// An owner is gone, and with it whoever could say what became of its objects. This node takes its place for those that it knows: what it can
+    /// read stays readable, and the rest has failed.
     pub(crate) fn owner_died(&mut self, node: NodeId) {
+        self.stop_passing(|this, to, object| to == node || this.owner_of(object) == node);
         for object in self.objects.sorted_keys(|_, record| record.owner == node) {
-            let message = format!("The node {node}, which owned the object, is gone.");
-            let failure = Arc::new(Failure::new(Code::OwnerDied, message));
-            if let Some(record) = self.objects.get_mut(&object) {
-                let rare = record.rare();
-                rare.grants = 0;
-                rare.kept_for_owner = false;
-            }
-            self.object_failed(object, &failure);
+            self.orphan(object, node);
             self.unreferenced(object);
+        }
+    }
+
+    fn orphan(&mut self, object: ObjectId, owner: NodeId) {
+        let Some(record) = self.objects.get_mut(&object) else { return };
+        record.owner = self.me;
+        let rare = record.rare();
+        rare.grants = 0;
+        rare.kept_for_owner = false;
+        if object.0.index() != 0 {
+            let message = format!("The node {owner}, which owned the object, is gone.");
+            self.object_failed(object, &Arc::new(Failure::new(Code::OwnerDied, message)));
         }
     }
 

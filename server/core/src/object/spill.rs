@@ -72,6 +72,9 @@ impl Node {
             if result.is_ok() {
                 self.out.push(Effect::DeleteSpilled { object });
             }
+            // There may be new bytes by now.
+            self.touch(object);
+            self.serve_fetchers(object);
             return self.serve_room();
         }
         let Some(record) = self.objects.get_mut(&object) else { return };
@@ -132,6 +135,7 @@ impl Node {
         let Some(record) = record else {
             // It was freed meanwhile; its room was kept until nothing writes there any more.
             self.free_location(location);
+            self.serve_fetchers(object);
             return self.serve_room();
         };
         match result {

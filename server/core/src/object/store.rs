@@ -310,6 +310,7 @@ impl Node {
                 {
                     record.copy = Copy::None;
                 }
+                self.stop_pulling(object);
                 self.fail_fetchers(object, &Arc::new(failure.clone()));
             }
         }
@@ -455,19 +456,34 @@ impl Node {
         let Some(record) = self.objects.get_mut(&object) else { return };
         let Some(rare) = record.rare.as_mut().filter(|rare| !rare.fetchers.is_empty()) else { return };
         match (&record.state, record.copy) {
+            // Other nodes were sent here by the owner, whose word may not have come to this node.
+            (ObjectState::Pending, Copy::Here(_) | Copy::Spilling(_)) if rare.kept_for_owner => {
+                let nodes = |fetcher: &Fetcher| matches!(fetcher, Fetcher::Node(_));
+                let (nodes, others) = std::mem::take(&mut rare.fetchers).into_iter().partition(nodes);
+                rare.fetchers = others;
+                let nodes: Vec<Fetcher> = nodes;
+                for fetcher in nodes {
+                    self.serve_fetcher(object, fetcher);
+                }
+            }
+            (ObjectState::Pending, Copy::OnDisk(size)) if rare.kept_for_owner => {
+                self.want_restored(object, size)
+            }
             (ObjectState::Pending, _) => {}
             (ObjectState::Value(_) | ObjectState::Failure(_), _) | (_, Copy::Here(_) | Copy::Spilling(_)) => {
                 for fetcher in std::mem::take(&mut rare.fetchers) {
                     self.serve_fetcher(object, fetcher);
                 }
             }
-            (ObjectState::Stored(_), Copy::OnDisk(size)) => {
-                if !self.store.queue.iter().any(|wanted| wanted.object == object) {
-                    self.want_room(self.wanted(object, size, Why::Restore));
-                }
-            }
+            (ObjectState::Stored(_), Copy::OnDisk(size)) => self.want_restored(object, size),
             (ObjectState::Stored(_), Copy::Coming(_) | Copy::Wanted(_) | Copy::Creating(..)) => {}
             (ObjectState::Stored(_), Copy::None) => self.look_elsewhere(object),
+        }
+    }
+
+    fn want_restored(&mut self, object: ObjectId, size: u64) {
+        if !self.store.queue.iter().any(|wanted| wanted.object == object) {
+            self.want_room(self.wanted(object, size, Why::Restore));
         }
     }
 
@@ -587,7 +603,9 @@ impl Node {
         let Some(record) = self.objects.get_mut(&object) else { return };
         self.store.by_use.remove(&record.used);
         record.used = 0;
-        if record.pins == 0 && matches!(record.copy, Copy::Here(_)) {
+        // (Two writes of one object to disk at a time could end in either order.)
+        let is_written = self.spills_to_drop.contains_key(&object);
+        if record.pins == 0 && matches!(record.copy, Copy::Here(_)) && !is_written {
             self.store.uses += 1;
             record.used = self.store.uses;
             self.store.by_use.insert(self.store.uses, object);
@@ -658,7 +676,10 @@ impl Node {
             Copy::Spilling(location) => {
                 self.spills_to_drop.insert(object, location);
             }
-            Copy::Wanted(_) => self.want_no_room(object),
+            Copy::Wanted(_) => {
+                self.stop_pulling(object);
+                self.want_no_room(object);
+            }
             Copy::None | Copy::OnDisk(_) => {}
         }
         if on_disk {

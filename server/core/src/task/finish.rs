@@ -21,7 +21,8 @@ impl Node {
             }
             return;
         };
-        let is_call = matches!(task.spec.kind, Kind::Call { .. });
+        let (is_call, placement) =
+            (matches!(task.spec.kind, Kind::Call { .. }), task.spec.declaration.placement);
         match outcome {
             RunOutcome::Results(outputs) => match outputs.iter().find_map(|output| task.spec.refuses(output))
             {
@@ -36,7 +37,10 @@ impl Node {
                 let spent = self.tasks.get_mut(&id).is_some_and(|task| task.retries.spend());
                 if spent { self.retry(id) } else { self.finish_failed(id, self.out_of_retries(id, &failure)) }
             }
-            RunOutcome::NotRun => self.place(id),
+            RunOutcome::NotRun => match placement {
+                Some((group, _)) => self.await_group(group, id),
+                None => self.place(id),
+            },
         }
     }
 

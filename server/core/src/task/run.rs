@@ -23,7 +23,7 @@ impl Node {
         stored: Vec<StoredArg>,
         owners: Owners,
     ) {
-        self.adopt(&owners, &stored);
+        self.adopt(Some(from), &owners, &stored);
         if let Kind::Call { actor, .. } = spec.kind {
             return self.call_arrived(actor, spec, attempt);
         }
@@ -102,7 +102,7 @@ impl Node {
 
     /// Sends a task to a worker.
     pub(crate) fn dispatch(&mut self, task: TaskId, worker: WorkerId) {
-        if let Err(failure) = self.check_formats(task, worker) {
+        if let Err(failure) = self.check_args(task).and_then(|()| self.check_formats(task, worker)) {
             self.run_failed(task, *failure);
             if self.workers.get(&worker).is_some_and(|w| w.running.is_empty()) {
                 self.lease_over(worker);
@@ -158,6 +158,16 @@ impl Node {
         let shared = self.sessions.get(&session).is_some_and(|s| s.shared_memory);
         let location = if shared { self.pin(session, object) } else { None };
         RunArg::Stored { keyword, object, location, size }
+    }
+
+    /// An argument may have failed since the task was placed: its owner is gone, or no copy of it is left.
+    fn check_args(&self, task: TaskId) -> Taken {
+        let failed = |object| match self.objects.get(&object).map(|record| &record.state) {
+            Some(ObjectState::Failure(failure)) => Some((**failure).clone()),
+            _ => None,
+        };
+        let failure = self.runs.get(&task).and_then(|run| run.spec.dependencies().find_map(failed));
+        failure.map_or(Ok(()), |failure| Err(Box::new(failure)))
     }
 
     /// A value in a language's private format is of no use to a worker of another.
@@ -324,6 +334,10 @@ impl Node {
         if owner == self.me {
             self.task_answered(task, attempt, outcome, self.me);
             return self.let_go_of_filled(run.filled);
+        }
+        if self.dead.contains(owner) {
+            self.let_go_of_filled(run.filled);
+            return run.spec.refs().for_each(|object| self.release(object, 1));
         }
         let refs: Vec<ObjectId> = match &outcome {
             RunOutcome::Results(outputs) => outputs.iter().flat_map(refs_of).collect(),

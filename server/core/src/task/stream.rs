@@ -59,7 +59,7 @@ impl Node {
         };
         if owner == self.me {
             self.stream_item(task, attempt, index, item, owner);
-        } else {
+        } else if !self.dead.contains(owner) {
             let owners = self.grant_all(owner, refs_of(&item).into_iter());
             self.keep_for_owner(task.output(position));
             self.mail(owner, PeerMessage::Yielded { task, attempt, index, item, owners });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId};
 
 use crate::input::{Arg, ArgValue, Declaration, Returns};
-use crate::message::{PeerMessage, StoredArg};
 use crate::node::pacing;
+use crate::message::{PeerMessage, RunOutcome, StoredArg};
 use crate::node::pool::Found;
 use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
@@ -254,7 +254,17 @@ impl Node {
     /// The node for a task; `None` if it has to wait for its placement group.
     fn choose_node(&mut self, spec: &TaskSpec, id: TaskId) -> Result<Option<NodeId>, Box<Failure>> {
         if let Some((group, bundle)) = spec.declaration.placement {
-            return self.node_of_group(group, bundle, id);
+            let node = self.node_of_group(group, bundle)?;
+            match node.filter(|node| !self.dead.contains(*node)) {
+                Some(node) => return Ok(Some(node)),
+                None if node.is_some() => self.await_group(group, id),
+                None => {
+                    if let Some(state) = self.groups.get_mut(&group) {
+                        state.waiting.insert(id);
+                    }
+                }
+            }
+            return Ok(None);
         }
         if let Some(affinity) = spec.declaration.affinity {
             if affinity.node == self.me
@@ -276,11 +286,11 @@ impl Node {
         Ok(Some(self.best_node(spec)))
     }
 
+    /// Where a bundle lies; `None` while its group is not placed.
     fn node_of_group(
-        &mut self,
+        &self,
         group: PlacementGroupId,
         bundle: Option<u32>,
-        id: TaskId,
     ) -> Result<Option<NodeId>, Box<Failure>> {
         let missing = || {
             Box::new(Failure::new(
@@ -288,17 +298,14 @@ impl Node {
                 format!("Nobody knows the placement group {group}."),
             ))
         };
-        let state = self.groups.get_mut(&group).ok_or_else(missing)?;
+        let state = self.groups.get(&group).ok_or_else(missing)?;
         if state.removed {
             return Err(Box::new(Failure::new(
                 Code::PlacementGroupRemoved,
                 format!("The placement group {group} was removed."),
             )));
         }
-        let Some(nodes) = &state.placed else {
-            state.waiting.insert(id);
-            return Ok(None);
-        };
+        let Some(nodes) = &state.placed else { return Ok(None) };
         let node = match bundle {
             Some(index) => nodes.get(index as usize),
             None => nodes.iter().find(|node| **node == self.me).or_else(|| nodes.first()),
@@ -387,7 +394,13 @@ impl Node {
         };
         let (demand, placement) = (&run.spec.declaration.resources, run.spec.declaration.placement);
         let too_large = placement.is_some_and(|(group, bundle)| self.is_too_large(demand, group, bundle));
+        let is_task = run.spec.kind == Kind::Task;
         self.runs.insert(id, run);
+        if let Some((group, _)) = placement.filter(|_| is_task)
+            && !self.holds_bundle_of(group)
+        {
+            return self.run_over(id, RunOutcome::NotRun);
+        }
         if too_large {
             return self.run_failed(
                 id,

@@ -52,6 +52,7 @@ pub fn effect(world: &World, effect: &Effect) -> String {
             format!("copy {} from {from} {} {}", object(world, *o), at(remote), at(location))
         }
         Effect::Packet { to, .. } => format!("packet to {to}"),
+        Effect::GivenUp => "given up".into(),
     }
 }
 
