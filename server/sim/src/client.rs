@@ -163,6 +163,7 @@ impl Ids {
             caller: self.session,
             parent,
             actor,
+            needs_a_call: false,
             group: wish.placement.map(|(group, _)| group),
             has_deadline: wish.deadline.is_some(),
             cancelled: false,

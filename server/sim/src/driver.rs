@@ -472,6 +472,8 @@ impl Driver {
             let mut wish = self.wish(cx);
             wish.resources = Resources::new();
             wish.deadline = None;
+            // An actor that waits in a call for another call on itself, which may be tried again behind it, would wait for ever.
+            wish.borrowed.retain(|object| !cx.history.comes_from_a_call(*object));
             if matches!(wish.program.work, Work::Nested { .. } | Work::Exit) && cx.rng.chance(800) {
                 wish.program.work = Work::Return;
             }

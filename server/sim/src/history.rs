@@ -22,6 +22,8 @@ pub(crate) struct TaskRecord {
     pub(crate) caller: SessionId,
     pub(crate) parent: Option<TaskId>,
     pub(crate) actor: Option<ActorId>,
+    /// It is a call, or needs what a call gives.
+    pub(crate) needs_a_call: bool,
     pub(crate) group: Option<PlacementGroupId>,
     pub(crate) has_deadline: bool,
     /// Somebody asked for its end, or dropped its stream.
@@ -89,8 +91,10 @@ impl History {
     }
 
     /// Notes a task, and what each of its outputs must hold.
-    pub(crate) fn submitted(&mut self, id: TaskId, record: TaskRecord) {
+    pub(crate) fn submitted(&mut self, id: TaskId, mut record: TaskRecord) {
         self.counts.submitted += 1;
+        record.needs_a_call =
+            record.actor.is_some() || record.needs.iter().any(|need| self.comes_from_a_call(*need));
         let args: Vec<u64> =
             record.needs.iter().map(|object| self.truth.get(object).copied().unwrap_or(0)).collect();
         let outputs = match record.program.work {
@@ -212,7 +216,8 @@ impl History {
         self.task_excuses(object, code, &mut seen)
     }
 
-    fn task_excuses(&self, object: ObjectId, code: Code, seen: &mut BTreeSet<TaskId>) -> bool {
+    /// `seen` holds what was asked already: an object may be needed in many ways.
+    fn task_excuses(&self, object: ObjectId, code: Code, seen: &mut BTreeSet<(TaskId, u32)>) -> bool {
         let t = self.troubles;
         let lost = t.node_crashes || t.disk_faults;
         let by_trouble = match code {
@@ -225,7 +230,7 @@ impl History {
             _ => false,
         };
         let id = object.task();
-        if by_trouble || !seen.insert(id) {
+        if by_trouble || !seen.insert((id, code.number())) {
             return by_trouble;
         }
         let Some(task) = self.tasks.get(&id) else {
@@ -284,6 +289,11 @@ impl History {
             actor.may_die || t.worker_crashes || t.node_crashes || t.start_failures || t.disk_faults
         };
         task.has_deadline || t.node_crashes || self.was_cancelled(id) || actor.is_some_and(may_die)
+    }
+
+    /// Whether some actor has to run a call before this object is there.
+    pub(crate) fn comes_from_a_call(&self, object: ObjectId) -> bool {
+        self.tasks.get(&object.task()).is_some_and(|task| task.needs_a_call)
     }
 
     /// Cancelled itself, or by way of the task that submitted it.

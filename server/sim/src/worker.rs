@@ -339,11 +339,14 @@ impl Worker {
     }
 
     fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
-        let waits =
-            |job: &&Job| job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object));
-        let over = self.jobs.iter().filter(waits).any(|job| cx.history.may_be_over(job.task));
-        // What a task that is over refers to may be gone.
-        if !over {
+        let waits = |job: &&Job| {
+            job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object))
+                || job.children.iter().any(|(child, _)| *child == object)
+        };
+        let mut waiting = self.jobs.iter().filter(waits).peekable();
+        let wanted = waiting.peek().is_some() && !waiting.any(|job| cx.history.may_be_over(job.task));
+        // What a task refers to may be gone once it is over, or answered.
+        if wanted || !matches!(outcome, Outcome::Failure(_)) {
             cx.history.outcome(self.ids.session, object, outcome);
         }
         match outcome {
