@@ -5,8 +5,8 @@ use std::sync::Arc;
 use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId};
 
 use crate::input::{Arg, ArgValue, Declaration, Returns};
-use crate::node::pacing;
 use crate::message::{PeerMessage, RunOutcome, StoredArg};
+use crate::node::pacing;
 use crate::node::pool::Found;
 use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
