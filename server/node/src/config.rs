@@ -21,6 +21,8 @@ pub struct Config {
     pub resources: Resources,
     /// Memory that tasks may ask for; by default 70 % of what the machine or its cgroup has, less the store.
     pub memory_bytes: Option<u64>,
+    /// Memory that workers may take together before one of them is ended, beside what the machine sets.
+    pub worker_memory_limit: Option<u64>,
     /// Size of the object store; by default 30 % of memory.
     pub store_bytes: Option<u64>,
     /// Bytes of calls that drivers may have submitted and that have not ended, together; by default a sixteenth of memory, from 64 MiB to 1 GiB.

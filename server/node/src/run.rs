@@ -103,7 +103,7 @@ async fn serve(
     guard(&stop, take_incoming(Rc::clone(&node), incoming, stop.clone()));
     guard(&stop, take_events(Rc::clone(&node), events));
     guard(&stop, keep_time(Rc::clone(&node)));
-    guard(&stop, look_around(Rc::clone(&node)));
+    guard(&stop, look_around(Rc::clone(&node), config.worker_memory_limit));
     if config.exit_with_stdin {
         watch_stdin(stop).map_err(Error::io("start the thread that watches standard input"))?;
     }
@@ -274,7 +274,7 @@ async fn keep_time(node: Rc<RefCell<Node>>) {
     }
 }
 
-async fn look_around(node: Rc<RefCell<Node>>) {
+async fn look_around(node: Rc<RefCell<Node>>, worker_memory_limit: Option<u64>) {
     let mut ticks = tokio::time::interval(LOOK_AROUND);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -286,9 +286,18 @@ async fn look_around(node: Rc<RefCell<Node>>) {
         }
         match memory::read() {
             Ok(read) => {
-                let (total, available) = (read.limit(), read.left());
+                let (mut total, mut available) = (read.limit(), read.left());
                 // Each worker's is a file to read, and none matters while there is plenty.
-                let workers = if available < total / 4 { node.processes.rss() } else { Vec::new() };
+                let plenty = available >= total / 4 && worker_memory_limit.is_none();
+                let workers = if plenty { Vec::new() } else { node.processes.rss() };
+                if let Some(limit) = worker_memory_limit {
+                    let taken = workers.iter().map(|(_, rss)| rss).sum();
+                    // Whichever is nearer to its end.
+                    let left = limit.saturating_sub(taken);
+                    if u128::from(left) * u128::from(total) < u128::from(available) * u128::from(limit) {
+                        (total, available) = (limit, left);
+                    }
+                }
                 node.input(Input::Memory { total, available, workers });
             }
             Err(error) => tracing::warn!(%error, "cannot read how much memory is left"),

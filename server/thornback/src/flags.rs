@@ -146,6 +146,9 @@ pub(crate) struct Node {
     /// Memory that tasks may ask for, such as 8GiB [default: 70 % of what the machine or its cgroup has, less the store]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
+    /// Memory that workers may take together before one of them is ended, such as 8GiB [default: what the machine or its cgroup has]
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub(crate) worker_memory_limit: Option<u64>,
     /// Custom resources: a JSON object of names and amounts, such as '{"licence": 2}'
     #[arg(long, value_name = "JSON", value_parser = resources)]
     pub(crate) resources: Option<Resources>,

@@ -73,6 +73,7 @@ fn config(dev: &Dev) -> Result<Config> {
         grpc: (!node.no_grpc).then_some(SocketAddr::new(node.grpc_address, node.grpc_port)),
         resources,
         memory_bytes: node.memory,
+        worker_memory_limit: node.worker_memory_limit,
         store_bytes: node.store_bytes,
         backlog_bytes: node.backlog_bytes,
         spill_directory,

@@ -1,9 +1,25 @@
 //! What to do when the machine runs out of memory: end one worker, never the node.
 
+use std::cmp::Reverse;
+
 use thornback_types::{Code, Failure, WorkerId};
 
 use crate::input::Retries;
 use crate::node::Node;
+use crate::node::worker::{Worker, WorkerState};
+
+/// What ending a worker costs, from little to much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Loss {
+    /// It is idle.
+    Nothing,
+    /// Time: its task may be run again, or its actor made anew.
+    Again,
+    /// A task that may run only once.
+    Task,
+    /// An actor with all that it remembers, and every call to come.
+    Actor,
+}
 
 impl Node {
     /// Ends at most one worker for each reading: the next reading shows what that gave.
@@ -12,20 +28,10 @@ impl Node {
         if total == 0 || used / (total / 100).max(1) < self.config.memory_limit_percent {
             return;
         }
-        // Idle workers lose nothing; then tasks that may be run again, the latest first; then the largest.
+        // The least loss first; of equal ones that which began last; then the largest.
         let rank = |id: &WorkerId, rss: u64| {
             let worker = self.workers.get(id)?;
-            let task = worker.running.front();
-            let again = task
-                .and_then(|task| self.tasks.get(task))
-                .is_none_or(|task| task.retries != Retries::Limited(0));
-            Some((
-                worker.is_busy(),
-                !again,
-                std::cmp::Reverse(worker.head_since),
-                std::cmp::Reverse(rss),
-                *id,
-            ))
+            Some((self.loss(worker), Reverse(worker.head_since), Reverse(rss), *id))
         };
         let victim = workers.iter().filter_map(|(id, rss)| rank(id, *rss).map(|rank| (rank, *rss))).min();
         let Some(((.., id), rss)) = victim else { return };
@@ -39,5 +45,23 @@ impl Node {
             ),
         );
         self.end_worker_for(id, failure);
+    }
+
+    /// What would be lost with a worker.
+    fn loss(&self, worker: &Worker) -> Loss {
+        if let WorkerState::Actor(actor) = worker.state {
+            // Its state is gone with it, whether or not a call runs just now.
+            let restarts =
+                self.hosted.get(&actor).is_some_and(|hosted| match hosted.spec.options.max_restarts {
+                    Retries::Unlimited => true,
+                    Retries::Limited(n) => u64::from(n) >= u64::from(hosted.life),
+                });
+            return if restarts { Loss::Again } else { Loss::Actor };
+        }
+        if !worker.is_busy() {
+            return Loss::Nothing;
+        }
+        let task = worker.running.front().and_then(|task| self.tasks.get(task));
+        if task.is_none_or(|task| task.retries != Retries::Limited(0)) { Loss::Again } else { Loss::Task }
     }
 }
