@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Node, fresh, hello, output, raw_value};
+use support::{Node, arg, declare, done, fresh, hello, output, raw_value, submit};
 use thornback_types::Code;
 use thornback_wire::grpc::{ControlClient, SessionClient};
 use thornback_wire::v1::{self, client_op, server_op};
@@ -79,6 +79,91 @@ async fn grpc_wants_the_token() {
     let mut control = ControlClient::new(channel(&node).await);
     let refused = control.send(v1::Request::default()).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_worker_dials_in_over_grpc() {
+    let node = Node::with(&[]);
+    let function = v1::Function { name: "echo".to_owned(), min_args: 0, max_args: -1, actor: false };
+    let hello = v1::Hello {
+        token: token(&node),
+        pool: "far".to_owned(),
+        functions: vec![function],
+        ..hello(v1::Role::Worker)
+    };
+    let mut worker = Stream::open(&node, hello).await;
+    let Some(server_op::Op::Welcome(_)) = worker.next().await else { panic!("not welcomed") };
+    let mut driver = node.driver();
+    // One argument travels in the frame; the other lies in shared memory, which this worker cannot map, so its bytes come when it asks for them.
+    let (task, large) = (fresh(), output(fresh(), 1));
+    let data: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    let size = data.len() as u64;
+    driver.send([client_op::Op::Create(v1::Create { object: large.clone(), size, ..Default::default() })]);
+    let server_op::Op::Created(_) = driver.next() else { panic!("not created") };
+    let write = v1::Write { object: large.clone(), offset: 0, data: data.clone().into() };
+    driver.send([
+        client_op::Op::Write(write),
+        client_op::Op::Seal(v1::Seal { object: large.clone(), refs: Vec::new() }),
+        declare(1, "echo"),
+        submit(
+            task,
+            1,
+            vec![
+                arg(raw_value(b"small")),
+                v1::Arg { arg: Some(v1::arg::Arg::Ref(large.clone())), ..Default::default() },
+            ],
+        ),
+    ]);
+    let Some(server_op::Op::Declare(declared)) = worker.next().await else { panic!("told of no function") };
+    let Some(server_op::Op::Run(run)) = worker.next().await else { panic!("given nothing to run") };
+    assert_eq!((run.task.clone(), run.declaration), (support::bytes(task), declared.number));
+    let Some(v1::arg::Arg::Value(small)) = run.args[0].arg.clone() else { panic!("no value") };
+    let Some(v1::arg::Arg::Stored(stored)) = run.args[1].arg.clone() else { panic!("not stored") };
+    assert_eq!(
+        (stored.object.clone(), stored.location.map(|at| (at.arena, at.size))),
+        (large.clone(), Some((0, size)))
+    );
+    worker.send(client_op::Op::Fetch(v1::Fetch { object: large.clone(), quiet: false })).await;
+    let mut read = Vec::new();
+    while read.len() < data.len() {
+        if let server_op::Op::Chunk(chunk) = worker.next().await.expect("the stream ended") {
+            assert_eq!(chunk.offset, read.len() as u64);
+            read.extend_from_slice(&chunk.data);
+        }
+    }
+    assert!(read == data);
+    worker.send(client_op::Op::Release(v1::Release { objects: vec![large] })).await;
+    worker.send(done(&run, small)).await;
+    let answer = tokio::task::spawn_blocking(move || {
+        loop {
+            if let server_op::Op::Completion(completion) = driver.next()
+                && completion.object == output(task, 1)
+            {
+                return completion.outcome;
+            }
+        }
+    });
+    assert_eq!(answer.await.unwrap(), Some(v1::completion::Outcome::Value(raw_value(b"small"))));
+
+    // It goes as it came: what it had not answered is given to another.
+    let mut driver = node.driver();
+    let lost = fresh();
+    driver.send([declare(1, "echo"), submit(lost, 1, vec![arg(raw_value(b"again"))])]);
+    while !matches!(worker.next().await, Some(server_op::Op::Run(run)) if run.task == support::bytes(lost)) {}
+    worker.send(client_op::Op::Goodbye(Box::default())).await;
+    let mut second = node.worker("far", &["echo"]);
+    let answer = tokio::task::spawn_blocking(move || {
+        loop {
+            if let server_op::Op::Run(run) = second.next() {
+                assert_eq!((run.task.clone(), run.attempt), (support::bytes(lost), 2));
+                second.send([done(&run, raw_value(b"near"))]);
+                break;
+            }
+        }
+        let server_op::Op::Completion(completion) = driver.next() else { panic!("no completion") };
+        completion.outcome
+    });
+    assert_eq!(answer.await.unwrap(), Some(v1::completion::Outcome::Value(raw_value(b"near"))));
 }
 
 #[tokio::test]
