@@ -112,6 +112,10 @@ impl Node {
     }
 
     pub(crate) fn worker_start_failed(&mut self, id: WorkerId, reason: &str) {
+        if self.workers.get(&id).is_some_and(|w| w.state != WorkerState::Starting) {
+            // It said hello, and was to end, before those who start processes had told of its start.
+            return self.worker_exited(id, ExitStatus::Unknown);
+        }
         if let Some(worker) = self.workers.remove(&id) {
             self.pool_start_failed(worker.pool, reason);
             self.forget_pool_if_empty(worker.pool);
