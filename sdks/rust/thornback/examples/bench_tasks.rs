@@ -2,6 +2,8 @@
 //! `{"tasks_per_second": …, "sync_p50_us": …, "actor_calls_per_second": …}`, medians.
 //!
 //! `THORNBACK_BINARY=target/release/thornback cargo run --release -p thornback --example bench_tasks -- [tasks] [rounds]`
+//!
+//! `THORNBACK_BENCH_WORKER` may hold a program, such as a profiler with its arguments, that the worker is started by.
 
 use std::time::{Duration, Instant};
 
@@ -36,7 +38,12 @@ async fn main() -> Result<()> {
 
     // One CPU, so that there is one worker.
     let client = ConnectOptions::new().num_cpus(1.0).local().await?;
-    client.declare_pool(Pool::this_program("bench").serves::<nothing>().serves_actor::<Echo>()).await?;
+    let mut pool = Pool::this_program("bench");
+    if let Ok(program) = std::env::var("THORNBACK_BENCH_WORKER") {
+        let worker = std::env::args().take(1);
+        pool = pool.command(program.split_whitespace().map(str::to_owned).chain(worker));
+    }
+    client.declare_pool(pool.serves::<nothing>().serves_actor::<Echo>()).await?;
     let echo = EchoHandle::create(&client);
     nothing::submit(&client, 0).await?;
     echo.nothing(0).await?;
