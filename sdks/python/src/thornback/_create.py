@@ -31,7 +31,7 @@ class Creation:
         size = self._layout.size
         location = runtime.create(self._id, size)
         if location.arena:
-            room = runtime.arenas.write(location.arena, location.offset, size)
+            room = runtime.arenas.write(location.arena, location.offset, size).view
         else:
             # A carrier without shared memory: filled here, sent at the end.
             self._local = bytearray(size)

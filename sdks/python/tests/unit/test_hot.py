@@ -16,6 +16,7 @@ from thornback._state import Failed, Inline, Stored
 from thornback._worker import Worker
 
 State = Any
+DATA = [b"\xc0", b"\x07", b"\xcd\x01\x00", b"ok", b"", bytes(90), bytes(100), bytes(200), bytes(5000)]
 
 
 def value_of(chance: random.Random) -> session_pb2.ServerOp:
@@ -37,7 +38,9 @@ def value_of(chance: random.Random) -> session_pb2.ServerOp:
         op.completion.value.refs.append(bytes(16))
     else:
         op.completion.value.format = chance.choice([1, 2])
-        op.completion.value.data = chance.choice([b"\xc0", b"\x07", b"\xcd\x01\x00", b"ok", b"", bytes(90), bytes(100), bytes(200), bytes(5000)])
+        op.completion.value.data = chance.choice(
+            [b"\xc0", b"\x07", b"\xcd\x01\x00", b"ok", b"", bytes(90), bytes(100), bytes(200), bytes(5000)]
+        )
     return op
 
 
