@@ -126,6 +126,10 @@ class StoredObjects:
         """See `_values.Referrer`."""
         raise NotImplementedError
 
+    def adopt_ids(self, ids: list[bytes]) -> list[ObjectRef[Any]]:
+        """See `_values.Referrer`."""
+        raise NotImplementedError
+
     def adopt_refs(self, refs: list[ObjectRef[Any]]) -> None:
         """See `_values.Referrer`."""
         raise NotImplementedError

@@ -75,6 +75,19 @@ class ObjectTable(StoredObjects):
             raise _errors.UnsupportedFormatError(f"an id has {len(id)} bytes and not {frames.ID_BYTES}")
         return ObjectRef(id, self)
 
+    def adopt_ids(self, ids: list[bytes]) -> list[ObjectRef[Any]]:
+        """Refs for the ids in a list, which has the right lengths."""
+        with self._count_lock:
+            if len(set(ids)) < len(ids) or not self._state.keys().isdisjoint(ids):
+                refs: list[ObjectRef[Any]] = [ObjectRef(id, self) for id in ids]
+                self.adopt_refs(refs)
+                return refs
+            # All are new here, as they mostly are.
+            self._state.update(dict.fromkeys(ids, FOREIGN))
+            for start in range(0, len(ids), 4096):
+                self.session.post_quietly(frames.REFS(frames.ids(1, ids[start : start + 4096])))
+            return [ObjectRef(id, self) for id in ids]
+
     def adopt_refs(self, refs: list[ObjectRef[Any]]) -> None:
         """Counts refs that were made of the ids inside a value, all at once."""
         new: list[bytes] = []

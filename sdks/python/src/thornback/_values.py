@@ -22,6 +22,7 @@ import pickle
 import threading
 import uuid
 from collections.abc import Callable, Collection, Sequence
+from struct import Struct
 from typing import Any, Final, Protocol
 
 import cloudpickle
@@ -86,6 +87,7 @@ class Referrer(Protocol):
     """What `decode` needs from the runtime to make refs and handles out of ids."""
 
     def make_ref(self, id: bytes) -> Any: ...
+    def adopt_ids(self, ids: list[bytes]) -> list[Any]: ...
     def adopt_refs(self, refs: list[Any]) -> None: ...
     def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> Any: ...
     def adopt_stream(self, id: bytes) -> Any: ...
@@ -492,6 +494,9 @@ def unpack_plain(data: bytes) -> Any:
 
 def unpack(data: Buffer, referrer: Referrer, buffers: Sequence[Buffer] = ()) -> Any:
     """Reads MessagePack."""
+    ids = _list_of_refs(data)
+    if ids is not None:
+        return referrer.adopt_ids(ids)
     refs: list[Any] = []
 
     def ext(number: int, body: bytes) -> Any:
@@ -512,6 +517,30 @@ def unpack(data: Buffer, referrer: Referrer, buffers: Sequence[Buffer] = ()) -> 
         # Counted together, since a list may hold thousands; and in any case, since each takes its count back when it goes.
         if refs:
             referrer.adopt_refs(refs)
+
+
+_REF_BYTES: Final = 18
+_REF_CUT: Final = Struct("2x16s")
+
+
+def _list_of_refs(data: Buffer) -> list[bytes] | None:
+    """The ids in a list that holds nothing but refs, which may be thousands; None for any other value.
+
+    Each element is of 18 bytes: fixext 16, the type, the id.
+    """
+    first = data[0] if len(data) else 0
+    if first == 0xDC:
+        start, count = 3, int.from_bytes(data[1:3], "big")
+    elif first == 0xDD:
+        start, count = 5, int.from_bytes(data[1:5], "big")
+    else:
+        return None
+    if not count or len(data) != start + count * _REF_BYTES:
+        return None
+    data = bytes(data[start:])
+    if data[::_REF_BYTES] != b"\xd8" * count or data[1::_REF_BYTES] != bytes((_EXT_REF,)) * count:
+        return None
+    return [id for (id,) in _REF_CUT.iter_unpack(data)]
 
 
 def decode(format: int, data: Buffer, buffers: Sequence[Buffer], schema: str, referrer: Referrer) -> Any:

@@ -107,6 +107,8 @@ class Worker:
 
     def _handle_run(self, message: worker_pb2.Run) -> None:
         self.queue.append(Job(message.task, Order(message)))
+        if self._pool is not None:
+            self._pool.wake()
 
     def _take_runs(self, head: bytes, ops: hot.Ops) -> int:
         """Many runs at once; see :mod:`._session.hot`."""
@@ -128,6 +130,8 @@ class Worker:
                     orders[rest] = order
             queue.append(Job(task, order))
             taken += 1
+        if taken and self._pool is not None:
+            self._pool.wake()
         return taken
 
     def _handle_recall(self, message: worker_pb2.Recall) -> None:
@@ -219,9 +223,10 @@ class Worker:
 
                     _worker_async.serve(self)
                     return
-            elif self._pool is not None:
-                self._current = None
-                self._pool.submit(job)
+                if self._pool is not None:
+                    self._current = None
+                    self._pool.serve()
+                    return
             else:
                 self.post(self.execute(job))
             del job
@@ -247,8 +252,6 @@ class Worker:
         order = job.order
         target = job.declaration = self._targets[order.declaration]
         _JOB.set(job)
-        if self._pool is not None:
-            self.running[job.task] = job
         in_user_code = False
         try:
             function = target.function
@@ -379,39 +382,82 @@ class Worker:
 
 
 class _Threads:
-    """Threads of an actor with `max_concurrency` above 1; started as they are needed."""
+    """Threads of an actor with `max_concurrency` above 1; started as they are needed. The main thread reads meanwhile.
+
+    They take calls off the worker's queue themselves, so that what has not begun can still be cancelled. One thread wakes at a time:
+    whoever takes a call wakes the next if more are queued. Calls that wait are thus all under way at once, and short ones are not passed
+    from thread to thread.
+    """
 
     def __init__(self, worker: Worker, count: int) -> None:
         self._worker = worker
         self._count = count
-        self._free = 0
         self._started = 0
-        self._jobs: deque[Job] = deque()
+        self._idle = 0
+        self._waking = False
+        """A thread was started or told, and has not looked at the queue yet."""
         self._lock = threading.Condition()
 
-    def submit(self, job: Job) -> None:
+    def serve(self) -> None:
+        """Reads until the session ends."""
+        worker = self._worker
+        self.wake()
+        try:
+            worker.session.wait(lambda: worker._ending)
+        except _errors.ThornbackError:
+            pass
+
+    def wake(self) -> None:
+        """There may be something in the queue. Called by whoever reads."""
         with self._lock:
-            self._jobs.append(job)
-            if self._free < len(self._jobs) and self._started < self._count:
-                self._started += 1
-                threading.Thread(target=self._serve, name=f"thornback-call-{self._started}", daemon=True).start()
-            else:
-                self._lock.notify()
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waking or not self._worker.queue:
+            return
+        if self._idle:
+            self._waking = True
+            self._lock.notify()
+        elif self._started < self._count:
+            self._waking = True
+            self._started += 1
+            threading.Thread(target=self._serve, name=f"thornback-call-{self._started}", daemon=True).start()
+
+    def _next(self) -> Job:
+        """Waits for a call and takes it."""
+        worker = self._worker
+        queue = worker.queue
+        with self._lock:
+            self._waking = False
+            while True:
+                try:
+                    job = queue[0]
+                except IndexError:
+                    self._idle += 1
+                    self._lock.wait()
+                    self._idle -= 1
+                    self._waking = False
+                    continue
+                # Registered before it leaves the queue: an interrupt finds it in one or the other.
+                worker.running[job.task] = job
+                try:
+                    queue.remove(job)
+                except ValueError:
+                    worker.running.pop(job.task, None)
+                    continue  # Given back or cancelled in that moment.
+                self._wake()
+                return job
 
     def _serve(self) -> None:
         worker = self._worker
         while True:
-            with self._lock:
-                self._free += 1
-                while not self._jobs:
-                    self._lock.wait()
-                self._free -= 1
-                job = self._jobs.popleft()
+            job = self._next()
             try:
                 worker.post(worker.execute(job))
             except SystemExit as request:
                 worker.session.flush(block=False)
                 os._exit(request.code if isinstance(request.code, int) else 1)
+            del job
 
 
 def _call(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import functools
 import inspect
 from collections.abc import Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from thornback import _context
 from thornback._context import Job
-from thornback._execute import Answer, ExitActor, Target, arguments, failure_of, stream_async
+from thornback._execute import Answer, ExitActor, Target, arguments, failure_of, small_result, stream_async
 
 if TYPE_CHECKING:
     from thornback._worker import Worker
@@ -44,7 +43,6 @@ class _Server:
         self._worker = worker
         self._session = worker.session
         self._loop = asyncio.get_event_loop_policy().get_event_loop()
-        self._limit = asyncio.Semaphore(worker.max_concurrency)
         self._tasks: dict[bytes, asyncio.Task[None]] = {}
         self._resumed = asyncio.Event()
         self._ended = self._loop.create_future()
@@ -88,20 +86,13 @@ class _Server:
         self._flush_soon()
 
     def _start_jobs(self) -> None:
-        queue = self._worker.queue
-        while queue:
-            try:
-                job = queue.popleft()
-            except IndexError:
-                return
-            # A context of its own for each call: what runs in it sees its own job.
-            context = contextvars.copy_context()
-            task = context.run(self._loop.create_task, self._run(job))
-            self._tasks[job.task] = task
-            task.add_done_callback(functools.partial(self._forget, job.task))
-
-    def _forget(self, id: bytes, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(id, None)
+        """Begins what may run now. What may not stays in the queue, where it can be cancelled before it begins."""
+        worker = self._worker
+        queue = worker.queue
+        while queue and len(self._tasks) < worker.max_concurrency:
+            job = queue.popleft()
+            worker.running[job.task] = job
+            self._tasks[job.task] = self._loop.create_task(self._run(job))
 
     def _flush_soon(self) -> None:
         if not self._flush_due:
@@ -115,41 +106,44 @@ class _Server:
     async def _run(self, job: Job) -> None:
         worker = self._worker
         try:
-            worker.running[job.task] = job
-            async with self._limit:
-                done = await self._execute(job)
-        except asyncio.CancelledError:
-            # Cancelled while it waited for its turn.
-            target = worker.target(job)
-            done = Answer(worker.runtime, job, target).failed(failure_of(KeyboardInterrupt(), job, False, 0))
+            done = await self._execute(job)
         except SystemExit:
             self._session.flush(block=False)
             raise
         finally:
+            del self._tasks[job.task]
             worker.running.pop(job.task, None)
-            worker.answers.pop(job.task, None)
+            if worker.answers:
+                worker.answers.pop(job.task, None)
         self._session.post_quietly(done)
+        if worker.queue:
+            self._start_jobs()
         self._flush_soon()
 
     async def _execute(self, job: Job) -> bytes:
         worker = self._worker
+        order = job.order
         target: Target = worker.target(job)
-        answer = Answer(worker.runtime, job, target)
         job.declaration = target
+        # A task of the loop has a context of its own: what runs in it sees its own job.
         _context.job.set(job)
         in_user_code = False
         try:
             function = worker.function(job, target)
-            args, kwargs = arguments(worker.runtime, job.order.args)
+            args, kwargs = arguments(worker.runtime, order.args)
             in_user_code = job.started = True
             value = function(*args, **kwargs)
             if target.returns < 0:
-                worker.answers[job.task] = answer
+                answer = worker.answers[job.task] = Answer(worker.runtime, job, target)
                 return await stream_async(answer, value, self._wait_for_resume)
-            if inspect.isawaitable(value):
+            if type(value) is CoroutineType or inspect.isawaitable(value):
                 value = await value
             in_user_code = job.started = False
-            return answer.results(value)
+            if target.returns == 1:
+                done = small_result(job, value)
+                if done is not None:
+                    return done
+            return Answer(worker.runtime, job, target).results(value)
         except SystemExit:
             raise
         except BaseException as error:
@@ -157,6 +151,7 @@ class _Server:
                 error = KeyboardInterrupt()
             if isinstance(error, ExitActor):
                 worker.exit_actor(job)
+            answer = worker.answers.get(job.task) or Answer(worker.runtime, job, target)
             return answer.failed(failure_of(error, job, in_user_code, worker.runtime.inline_bytes))
 
     async def _wait_for_resume(self) -> None:

@@ -131,6 +131,11 @@ class _Local:
     def make_ref(self, id: bytes) -> ObjectRef[Any]:
         return ObjectRef(id, self)
 
+    def adopt_ids(self, ids: list[bytes]) -> list[ObjectRef[Any]]:
+        refs: list[ObjectRef[Any]] = [ObjectRef(id, self) for id in ids]
+        self.adopt_refs(refs)
+        return refs
+
     def adopt_refs(self, refs: list[ObjectRef[Any]]) -> None:
         with self._lock:
             for ref in refs:

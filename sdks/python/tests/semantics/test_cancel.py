@@ -135,6 +135,32 @@ def test_19_an_async_call_cancelled_while_queued_never_runs(make_gate: Callable[
     assert bell.rung() == ["later"]
 
 
+def test_19_a_threaded_call_cancelled_while_queued_never_runs(make_gate: Callable[[], Gate], bell: Bell) -> None:
+    """The same where calls run on threads, all of which are busy."""
+    gate = make_gate()
+
+    @thornback.remote(max_concurrency=2)
+    class Actor:
+        def hold(self) -> None:
+            bell.ring("holds")
+            gate.pass_through()
+
+        def work(self, name: str) -> str:
+            bell.ring(name)
+            return name
+
+    actor = Actor.remote()
+    holding = [actor.hold.remote(), actor.hold.remote()]
+    assert bell.hear_all(2) == ["holds", "holds"]
+    never, later = actor.work.remote("never"), actor.work.remote("later")
+    thornback.cancel(never)
+    assert_cancelled(never)
+    gate.open()
+    get(holding)
+    assert get(later) == "later"
+    assert bell.rung() == ["later"]
+
+
 def test_20_a_cancel_after_completion_does_nothing() -> None:
     """The value of a finished call stays readable, and the actor goes on."""
 

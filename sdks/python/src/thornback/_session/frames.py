@@ -140,7 +140,8 @@ NIL_RESULT: Final = SHORT_ARG_SUBMIT.short[1] + b"\xc0"
 def ids(number: int, values: Iterable[bytes]) -> bytes:
     """A repeated field of ids."""
     tag = varint(number << 3 | 2) + b"\x10"
-    return b"".join([tag + value for value in values])
+    # The empty one at the beginning has the tag before each value, and none where there are no values.
+    return tag.join((b"", *values))
 
 
 def frame(seq: int, ack: int, ops: bytes) -> bytes:
