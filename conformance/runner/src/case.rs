@@ -132,9 +132,14 @@ fn fill(value: &Json, params: &BTreeMap<String, Json>) -> Json {
     }
 }
 
+/// YAML as of 1.2: `n` is a letter and no boolean.
+pub fn yaml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+}
+
 /// Reads one file. The error names file, line and reason.
 pub fn parse(noun: &str, text: &str) -> Result<Vec<Case>, String> {
-    let file: File = serde_saphyr::from_str(text).map_err(|error| format!("{noun}.yaml: {error}"))?;
+    let file: File = yaml(text).map_err(|error| format!("{noun}.yaml: {error}"))?;
     if file.about.is_empty() {
         return Err(format!("{noun}.yaml: `about` is empty"));
     }
@@ -172,7 +177,7 @@ pub fn parse(noun: &str, text: &str) -> Result<Vec<Case>, String> {
                     .map_err(|reason| format!("{noun}.yaml:{line}: {reason}"))?,
             );
         }
-        if !steps.iter().any(|step| verbs::judges(step)) {
+        if !steps.iter().any(verbs::judges) {
             return Err(at(format!(
                 "`{name}` expects nothing: no step of it can fail for what a testee did"
             )));

@@ -40,7 +40,7 @@ const MATCHES_MAX: usize = 24;
 
 /// Reads a list.
 pub fn parse(name: &str, text: &str) -> Result<Vec<Entry>, String> {
-    let file: File = serde_saphyr::from_str(text).map_err(|error| format!("{name}: {error}"))?;
+    let file: File = crate::case::yaml(text).map_err(|error| format!("{name}: {error}"))?;
     let check = |entry: Spanned<Entry>| {
         let line = entry.referenced.line();
         if entry.value.message.is_empty() || entry.value.reason.is_empty() {

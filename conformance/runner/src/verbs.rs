@@ -194,13 +194,21 @@ pub fn check(kind: Kind, line: u64, step: Map<String, Json>) -> Result<Step, Str
     if !verb.kinds.contains(&kind) {
         return Err(format!("`{name}` has no meaning in a case of kind {kind:?}"));
     }
+    let sole = match verb.required {
+        [sole] if !sole.contains('|') => Some(*sole),
+        _ => None,
+    };
     let keys = match keys {
+        // `settles: {actors: 0}` for `settles: {status: {actors: 0}}`.
+        Json::Object(keys)
+            if verb.optional.is_empty() && sole.is_some_and(|sole| !keys.contains_key(sole)) =>
+        {
+            Map::from_iter(sole.map(|sole| (sole.to_owned(), Json::Object(keys))))
+        }
         Json::Object(keys) => keys,
         Json::Null => Map::new(),
         // `touch: go` for `touch: {file: go}`.
-        other if verb.required.len() == 1 && !verb.required[0].contains('|') => {
-            Map::from_iter([(verb.required[0].to_owned(), other)])
-        }
+        other if sole.is_some() => Map::from_iter(sole.map(|sole| (sole.to_owned(), other))),
         other => return Err(format!("`{name}` takes keys, not {other}")),
     };
     let known = |key: &str| {

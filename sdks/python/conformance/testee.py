@@ -154,7 +154,7 @@ class Driver:
 
     def call(self, command: dict[str, Any]) -> None:
         args, keywords = self.arguments(command)
-        function = thornback.function(command["function"], **task_options(command))
+        function = thornback.function(command["function"]).options(**task_options(command))
         self.bind(command.get("as"), function.remote(*args, **keywords))
 
     def create(self, command: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ class Driver:
         options = task_options(command)
         if options.pop("detached", False):
             options["lifetime"] = "detached"
-        self.named[command["as"]] = thornback.actor_class(command["class"], **options).remote(*args)
+        self.named[command["as"]] = thornback.actor_class(command["class"]).options(**options).remote(*args)
 
     def invoke(self, command: dict[str, Any]) -> None:
         args, keywords = self.arguments(command)
