@@ -1,5 +1,6 @@
 //! `cargo xtask fmt`: formats all code of all languages.
 
+use crate::npm::Npm;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::test;
@@ -14,7 +15,8 @@ pub struct Args {
 
 pub fn main(repo: &Repo, args: &Args) -> Result {
     rust(repo, args.check)?;
-    python(repo, args.check)
+    python(repo, args.check)?;
+    typescript(repo, args.check)
 }
 
 /// rustfmt over the workspace.
@@ -30,4 +32,9 @@ pub fn python(repo: &Repo, check: bool) -> Result {
         .args(check.then_some("--diff"))
         .args(test::python_sources(repo))
         .run()
+}
+
+/// prettier over the TypeScript SDK.
+fn typescript(repo: &Repo, check: bool) -> Result {
+    Npm::ready(repo)?.script(if check { "format:check" } else { "format" }).run()
 }

@@ -11,13 +11,15 @@
 //! - [`fmt`]: format everything.
 //! - [`wheel`]: the Python SDK with the server inside, so that `pip install` is enough.
 //!
-//! Beneath them: [`repo`] (the working tree), [`run`] (programs), [`venv`] (Python environments under `target/`).
+//! Beneath them: [`repo`] (the working tree), [`run`] (programs), [`venv`] (Python environments under `target/`),
+//! [`npm`] (the TypeScript SDK's tools).
 
 mod bench;
 mod conformance;
 mod fmt;
 mod generate;
 mod house;
+mod npm;
 mod quickstart;
 mod repo;
 mod run;

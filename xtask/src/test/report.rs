@@ -31,6 +31,20 @@ impl Tally {
         }
     }
 
+    /// Counts a line such as `# pass 12`, which ends what Node's test runner prints.
+    pub fn see_tap(&mut self, line: &str) {
+        let Some((kind, count)) = line.strip_prefix("# ").and_then(|rest| rest.split_once(' ')) else {
+            return;
+        };
+        let Ok(count) = count.parse::<u64>() else { return };
+        match kind {
+            "pass" => self.passed += count,
+            "fail" | "cancelled" => self.failed += count,
+            "skipped" | "todo" => self.ignored += count,
+            _ => {}
+        }
+    }
+
     fn add<'a>(&mut self, counts: impl Iterator<Item = &'a str>) {
         for count in counts {
             let mut words = count.split_whitespace();
@@ -115,6 +129,23 @@ mod tests {
         tally.see_libtest("test result: FAILED. 2 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s");
         tally.see_libtest("test counts_lines ... ok");
         assert_eq!(tally, Tally { passed: 7, failed: 3, ignored: 1 });
+    }
+
+    #[test]
+    fn the_last_lines_of_tap_are_read() {
+        let mut tally = Tally::default();
+        for line in [
+            "# tests 9",
+            "# pass 5",
+            "# fail 1",
+            "# cancelled 1",
+            "# skipped 2",
+            "# todo 0",
+            "ok 1 - # pass 3",
+        ] {
+            tally.see_tap(line);
+        }
+        assert_eq!(tally, Tally { passed: 5, failed: 2, ignored: 2 });
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::report::Tally;
+use crate::npm::Npm;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::venv::Venv;
@@ -35,6 +36,12 @@ pub const ALL: &[Step] = &[
         about: "the suite judges the server and every SDK",
         run: |repo, _| conformance::check(repo),
     },
+    Step {
+        name: "ts-lint",
+        about: "TypeScript is formatted, lints, and its types are right",
+        run: |repo, _| ts_lint(repo),
+    },
+    Step { name: "ts", about: "TypeScript tests, against the server just built", run: ts },
     Step {
         name: "main-job",
         about: "the quickstart's script runs, and leaves nothing running",
@@ -108,6 +115,17 @@ fn python(repo: &Repo, tally: &mut Tally) -> Result {
         .args(["-m", "pytest", "-q", "--durations=10", "-p", "no:cacheprovider"])
         .env("THORNBACK_BINARY", server)
         .watch(|line| tally.see_pytest(line))
+}
+
+fn ts_lint(repo: &Repo) -> Result {
+    let npm = Npm::ready(repo)?;
+    ["format:check", "check", "lint"].into_iter().try_for_each(|script| npm.script(script).run())
+}
+
+fn ts(repo: &Repo, tally: &mut Tally) -> Result {
+    let npm = Npm::ready(repo)?;
+    let server = server_binary(repo)?;
+    npm.script("test").env("THORNBACK_BINARY", server).watch(|line| tally.see_tap(line))
 }
 
 /// The environment in which Python is linted and tested: the SDK as it lies in the tree, its development tools in pinned

@@ -1,0 +1,788 @@
+// What a session's handles share: who waits for which object, stream and reply, and what every operation of the server does to them. It decides
+// nothing about where and when something runs, and retries nothing: the node does.
+
+import type { MessageShape } from "@bufbuild/protobuf";
+
+import { errorOf, fromFailure, type ThornbackError } from "./errors.js";
+import { type Reply, ReplySchema, type Request } from "./gen/thornback/v1/control_pb.js";
+import { type Failure, FailureSchema } from "./gen/thornback/v1/failure_pb.js";
+import { ChunkSchema, CreatedSchema, LocatedSchema } from "./gen/thornback/v1/object_pb.js";
+import { type ClientOp, type Hello, NoticeSchema } from "./gen/thornback/v1/session_pb.js";
+import { StreamEndSchema } from "./gen/thornback/v1/task_pb.js";
+import { Format } from "./gen/thornback/v1/value_pb.js";
+import { type Log, LogSchema } from "./gen/thornback/v1/worker_pb.js";
+import { ActorHandle } from "./actor.js";
+import { Collector } from "./collect.js";
+import { decode, type Referrer } from "./msgpack.js";
+import { type CancelOptions, type GetOptions, Ref, type WaitOptions } from "./object.js";
+import type { Scope } from "./scope.js";
+import type { Connect } from "./session/carrier.js";
+import { fromBytes, type Id, Ids, output, toBytes, withIndex } from "./session/ids.js";
+import {
+  COMPLETION,
+  payloadBytes,
+  readCompletion,
+  readMessage,
+  type RawValue,
+  type WireArg,
+  writeCall,
+  writePut,
+  writeSubmit,
+} from "./session/ops.js";
+import { type Handler, Session } from "./session/session.js";
+import type { Reader } from "./session/wire.js";
+import { Slot, State } from "./slot.js";
+import { Store } from "./store.js";
+import { RefStream, StreamSlot } from "./stream.js";
+import { compact, decodeValue, encodeValue } from "./values.js";
+
+/** Bytes of all small arguments of one call together; what goes beyond is stored. */
+const ARGS_BYTES_MAX = 1024 * 1024;
+/** Completions whose values are decoded as they come have at most so many bytes. */
+const PLAIN_BYTES_MAX = 64;
+
+const STREAM_END = 21;
+const CREATED = 22;
+const LOCATED = 23;
+const CHUNK = 24;
+const REPLY = 26;
+const LOG = 27;
+const NOTICE = 28;
+
+/** What the server says to the user rather than to a handle. */
+export interface Listener {
+  log(log: Log): void;
+  notice(notice: ThornbackError): void;
+  /** The session is over. */
+  ended(error: ThornbackError): void;
+}
+
+/** Operations for a worker, by the number of their field in `ServerOp`. */
+export type WorkerOps = (number: number, body: Reader) => void;
+
+/** How many results a call has: a number, or a stream. */
+export type Returns = number | "stream";
+
+/** One argument by keyword, for functions of languages that have them: the last argument of a call. */
+export class Keywords {
+  /** Names and values. */
+  readonly values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.values = values;
+  }
+}
+
+/** What the handles of one session share. */
+export class Runtime implements Handler, Referrer {
+  session!: Session;
+  /** The task that the running code belongs to; set in workers. */
+  scope: () => Scope | undefined = () => undefined;
+  workerOps: WorkerOps | undefined;
+  /** Called once everything that has come was handled. */
+  onRest: (() => void) | undefined;
+
+  readonly #listener: Listener;
+  readonly #ids = new Ids();
+  readonly #slots = new Map<Id, Slot>();
+  readonly #streams = new Map<Id, WeakRef<StreamSlot>>();
+  readonly #store = new Store(() => this.session);
+  readonly #replies = new Map<number, { resolve(reply: Reply["reply"]): void; reject(error: ThornbackError): void }>();
+  readonly #declarations = new Map<string, number>();
+  readonly #collector = new Collector();
+  #requests = 0;
+  #retains: Id[] = [];
+  #drops: Id[] = [];
+  #waits = 0;
+  #holdAlways = false;
+
+  readonly #refs = new FinalizationRegistry<Slot>((slot) => {
+    this.#drop(slot);
+  });
+  readonly #actors = new FinalizationRegistry<Id>((id) => {
+    this.#collector.release();
+    this.#dropId(id);
+  });
+
+  private constructor(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  /** Opens a session. A driver's keeps the process alive only while somebody waits; with `holdAlways` it does so until it is closed. */
+  static async open(connect: Connect, hello: Partial<Hello>, listener: Listener, holdAlways: boolean): Promise<Runtime> {
+    const runtime = new Runtime(listener);
+    runtime.session = await Session.open(connect, hello, runtime);
+    runtime.#holdAlways = holdAlways;
+    runtime.session.hold(holdAlways);
+    return runtime;
+  }
+
+  // Making ids and declarations.
+
+  nextId(): Id {
+    return this.#ids.next();
+  }
+
+  /** The number of a declaration, which is sent if it is new. `key` tells declarations apart. */
+  declare(key: string, make: (number: number) => Extract<ClientOp["op"], { case: "declare" }>["value"]): number {
+    let number = this.#declarations.get(key);
+    if (number === undefined) {
+      number = this.#declarations.size + 1;
+      this.session.post({ case: "declare", value: make(number) });
+      this.#declarations.set(key, number);
+    }
+    return number;
+  }
+
+  // Calling.
+
+  /** The arguments of a call as they travel. Large ones are put first. */
+  encodeArgs(args: readonly unknown[]): { wire: WireArg[]; keep: unknown[]; storing: Id[] } {
+    const wire: WireArg[] = [];
+    const keep: unknown[] = [];
+    const storing: Id[] = [];
+    let inline = 0;
+    const add = (value: unknown, keyword: string, what: () => string): void => {
+      if (value instanceof Ref) {
+        const { slot } = value;
+        if (value.runtime !== this) throw errorOf("INVALID_ARGUMENT", `${what()} is a ref of another session`);
+        if (slot.state === State.Failed && !slot.counted) throw slot.error!;
+        wire.push({ keyword, ref: slot.id, value: undefined });
+        if (!slot.ready) storing.push(slot.id);
+        return;
+      }
+      const encoded = encodeValue(value, typeof value === "object" ? what() : "an argument");
+      const bytes = payloadBytes(encoded);
+      if (bytes > this.session.inlineBytes || inline + bytes > ARGS_BYTES_MAX) {
+        const ref = this.put(value);
+        keep.push(ref);
+        storing.push(ref.slot.id);
+        wire.push({ keyword, ref: ref.slot.id, value: undefined });
+        return;
+      }
+      inline += bytes;
+      wire.push({ keyword, ref: "", value: encoded });
+    };
+    for (let i = 0; i < args.length; i++) {
+      const arg = args[i];
+      if (arg instanceof Keywords && i === args.length - 1) {
+        for (const [name, value] of Object.entries(arg.values)) add(value, name, () => `argument ${JSON.stringify(name)}`);
+      } else {
+        add(arg, "", () => `argument ${i + 1}`);
+      }
+    }
+    return { wire, keep, storing };
+  }
+
+  /** Submits a task, or a call of an actor's method, and gives what its results are known by. */
+  call(declaration: number, args: readonly unknown[], returns: Returns, actor?: Id): unknown {
+    this.#check();
+    const { wire, keep, storing } = this.encodeArgs(args);
+    const task = this.#ids.next();
+    const parent = this.scope()?.task ?? "";
+    const { session } = this;
+    if (actor === undefined) writeSubmit(session.begin(), task, declaration, wire, parent);
+    else writeCall(session.begin(), task, actor, declaration, wire, parent);
+    session.end();
+    for (const object of storing) {
+      this.#store.depend(object, (error) => {
+        this.#failOutputs(task, error);
+        this.cancel(task, {});
+      });
+    }
+    // The node has counted them by now.
+    for (const ref of keep) (ref as Ref<unknown>).dispose();
+    if (returns === "stream") {
+      const slot = new StreamSlot(task);
+      this.#streams.set(task, new WeakRef(slot));
+      return new RefStream(this, slot);
+    }
+    if (returns === 1) return this.#expect(output(task, 0));
+    return Array.from({ length: returns }, (_, i) => this.#expect(output(task, i)));
+  }
+
+  /** A ref to an object that this session makes, and is told of unasked. */
+  #expect(id: Id): Ref<unknown> {
+    const slot = new Slot(id, true);
+    this.#slots.set(id, slot);
+    return new Ref(this, slot);
+  }
+
+  /** A ref to the object with a group's prefix, which completes when the group is reserved. */
+  expectReady(group: Id): Ref<null> {
+    return this.#expect(withIndex(group, 1)) as Ref<null>;
+  }
+
+  put(value: unknown): Ref<unknown> {
+    this.#check();
+    if (value instanceof Ref) throw errorOf("INVALID_ARGUMENT", "put stores values; this is a ref already");
+    const encoded = encodeValue(value, "the value");
+    const id = this.#ids.prefix() + "\0\0\0\x01";
+    const ref = this.#expect(id);
+    const { slot } = ref;
+    if (payloadBytes(encoded) <= this.session.inlineBytes) {
+      writePut(this.session.begin(), id, encoded);
+      this.session.end();
+      slot.setRaw(compact(encoded));
+      return ref;
+    }
+    // Its count is not given back before there is one.
+    slot.handles++;
+    this.#wait(1);
+    this.#store.store(id, encoded).then(
+      () => {
+        this.#stored(slot);
+        this.#wait(-1);
+        this.#drop(slot);
+      },
+      (error: unknown) => {
+        slot.counted = false;
+        slot.fail(error as ThornbackError);
+        this.#wait(-1);
+        this.#drop(slot);
+      },
+    );
+    return ref;
+  }
+
+  /** Stores the result or an item of a running task. */
+  storeResult(object: Id, encoded: ReturnType<typeof encodeValue>, task: Id, attempt: number): Promise<void> {
+    return this.#store.store(object, encoded, task, attempt);
+  }
+
+  /** Reads an object that is stored: an argument of a worker. */
+  fetch(object: Id): Promise<RawValue> {
+    return this.#store.fetch(object);
+  }
+
+  cancel(id: Id, options: CancelOptions): void {
+    if (this.session.ended) return;
+    const { force = false, recursive = false } = options;
+    this.session.post({ case: "cancel", value: { $typeName: "thornback.v1.Cancel", id: toBytes(id), force, recursive } });
+  }
+
+  /** Sends a request of the control plane and waits for its reply. */
+  async request(request: Request["request"]): Promise<Reply["reply"]> {
+    this.#check();
+    const number = ++this.#requests;
+    this.#wait(1);
+    try {
+      const reply = await new Promise<Reply["reply"]>((resolve, reject) => {
+        this.#replies.set(number, { resolve, reject });
+        this.session.post({ case: "request", value: { $typeName: "thornback.v1.Request", number: BigInt(number), request } });
+      });
+      if (reply.case === "failure") throw fromFailure(reply.value);
+      return reply;
+    } finally {
+      this.#wait(-1);
+    }
+  }
+
+  // Waiting.
+
+  get(ref: Ref<unknown>, options?: GetOptions): Promise<unknown> {
+    const { slot } = ref;
+    if (slot.state === State.Plain) return Promise.resolve(slot.plain);
+    if (slot.state === State.Pending && options === undefined && this.scope() === undefined) {
+      if (!slot.watched) this.#watch([slot]);
+      // What most programs do most: no timer, no signal, no task.
+      return new Promise((resolve, reject) => {
+        this.#wait(1);
+        slot.wait(() => {
+          this.#wait(-1);
+          // The ref is held until here: without it nobody would tell of the object.
+          this.#read(ref, slot, undefined).then(resolve, reject);
+        });
+      });
+    }
+    return this.#getSlowly(ref, slot, options);
+  }
+
+  async #getSlowly(ref: Ref<unknown>, slot: Slot, options: GetOptions | undefined): Promise<unknown> {
+    const deadline = options?.timeoutMs === undefined ? undefined : performance.now() + Math.max(options.timeoutMs, 0);
+    if (!slot.ready) await this.#untilReady([slot], 1, false, options);
+    return this.#read(
+      ref,
+      slot,
+      options && { ...options, ...(deadline !== undefined && { timeoutMs: deadline - performance.now() }) },
+    );
+  }
+
+  async getAll(refs: readonly Ref<unknown>[], options?: GetOptions): Promise<unknown[]> {
+    const slots = refs.map((ref) => ref.slot);
+    const deadline = options?.timeoutMs === undefined ? undefined : performance.now() + Math.max(options.timeoutMs, 0);
+    await this.#untilReady(slots, slots.length, true, options);
+    const rest = options && { ...options, ...(deadline !== undefined && { timeoutMs: deadline - performance.now() }) };
+    const values: unknown[] = new Array(slots.length);
+    let later: Promise<void>[] | undefined;
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i];
+      if (slot.state === State.Plain) values[i] = slot.plain;
+      else {
+        const set = this.#read(refs[i], slot, rest).then((value) => {
+          values[i] = value;
+        });
+        (later ??= []).push(set);
+      }
+    }
+    if (later) await Promise.all(later);
+    return values;
+  }
+
+  async wait(refs: readonly Ref<unknown>[], options: WaitOptions): Promise<[Ref<unknown>[], Ref<unknown>[]]> {
+    const { count = 1, fetch = true } = options;
+    if (refs.length === 0) return [[], []];
+    const slots = refs.map((ref) => ref.slot);
+    if (new Set(slots).size !== slots.length)
+      throw errorOf("INVALID_ARGUMENT", "wait takes each ref once; the list holds duplicates");
+    if (!Number.isInteger(count) || count < 1 || count > refs.length) {
+      throw errorOf("INVALID_ARGUMENT", `count is from 1 to the number of refs, ${refs.length}; it is ${count}`);
+    }
+    try {
+      await this.#untilReady(slots, count, false, options);
+    } catch (error) {
+      // Running out of time is an answer here.
+      if ((error as Partial<ThornbackError>).code !== "GET_TIMEOUT") throw error;
+    }
+    const ready: Ref<unknown>[] = [];
+    const rest: Ref<unknown>[] = [];
+    for (const ref of refs) (ready.length < count && ref.slot.ready ? ready : rest).push(ref);
+    if (fetch) {
+      for (const { slot } of refs) {
+        if (slot.state !== State.Stored) continue;
+        this.session.post({ case: "fetch", value: { $typeName: "thornback.v1.Fetch", object: toBytes(slot.id), quiet: true } });
+      }
+    }
+    return [ready, rest];
+  }
+
+  /** Waits until `count` of the slots are ready, or, with `orFailed`, one has failed. */
+  async #untilReady(slots: readonly Slot[], count: number, orFailed: boolean, options: GetOptions | undefined): Promise<void> {
+    const unwatched: Slot[] = [];
+    const pending: Slot[] = [];
+    let missing = count;
+    for (const slot of slots) {
+      if (slot.state === State.Failed && orFailed) throw slot.error!;
+      if (slot.ready) missing--;
+      else {
+        pending.push(slot);
+        if (!slot.watched) unwatched.push(slot);
+      }
+    }
+    if (unwatched.length > 0) this.#watch(unwatched);
+    if (missing <= 0) return;
+    let failed: ThornbackError | undefined;
+    await this.until((wake) => {
+      const waiters = pending.map((slot) => {
+        const waiter = (): void => {
+          if (orFailed && slot.state === State.Failed) {
+            failed ??= slot.error;
+            wake();
+          }
+          if (--missing === 0) wake();
+        };
+        slot.wait(waiter);
+        return waiter;
+      });
+      return () => {
+        pending.forEach((slot, i) => {
+          slot.unwait(waiters[i]);
+        });
+      };
+    }, options);
+    if (failed) throw failed;
+  }
+
+  /**
+   * Waits until `wake` is called; `register` gives back how to undo it. Meanwhile the task at hand is blocked.
+   *
+   * Rejects with `GetTimeoutError`, the signal's reason, what interrupts the task, or the end of the session.
+   */
+  until(register: (wake: () => void) => () => void, options?: GetOptions): Promise<void> {
+    return new Promise((resolve, reject: (reason: unknown) => void) => {
+      this.#check();
+      const scope = this.scope();
+      const signals = [options?.signal, scope?.signal].filter((signal) => signal !== undefined);
+      for (const signal of signals) signal.throwIfAborted();
+      let timer: NodeJS.Timeout | undefined;
+      let over = false;
+      const settle = (error?: unknown): void => {
+        if (over) return;
+        over = true;
+        undo();
+        clearTimeout(timer);
+        for (const signal of signals) signal.removeEventListener("abort", abort);
+        this.#wait(-1);
+        scope?.unblock();
+        if (error === undefined) {
+          resolve();
+          return;
+        }
+        // A signal's reason may be anything, and is passed on as it is.
+        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+        reject(error);
+      };
+      const abort = (event: Event): void => {
+        settle((event.target as AbortSignal).reason);
+      };
+      const undo = register(() => {
+        settle();
+      });
+      for (const signal of signals) signal.addEventListener("abort", abort);
+      if (options?.timeoutMs !== undefined && options.timeoutMs !== Infinity) {
+        const { timeoutMs } = options;
+        timer = setTimeout(
+          () => {
+            // What has come meanwhile is looked at first: a program that only ever asks with a timeout of 0 must get on.
+            setImmediate(() => {
+              settle(
+                errorOf(
+                  "GET_TIMEOUT",
+                  `the value did not come within ${Math.max(timeoutMs, 0)} ms; it may still, so get it again`,
+                ),
+              );
+            });
+          },
+          Math.min(Math.max(timeoutMs, 0), 0x7fff_ffff),
+        );
+      }
+      this.#wait(1);
+      scope?.block();
+    });
+  }
+
+  async #read(ref: Ref<unknown>, slot: Slot, options: GetOptions | undefined): Promise<unknown> {
+    switch (slot.state) {
+      case State.Plain:
+        return slot.plain;
+      case State.Raw:
+        return this.decode(slot.raw!);
+      case State.Failed:
+        throw slot.error!;
+      case State.Stored: {
+        let raw: RawValue | undefined;
+        let failed: unknown;
+        await this.until((wake) => {
+          this.#store.fetch(slot.id).then(
+            (value) => {
+              raw = value;
+              wake();
+            },
+            (error: unknown) => {
+              failed = error;
+              wake();
+            },
+          );
+          return () => undefined;
+        }, options);
+        if (!raw) throw failed;
+        // Until its refs are counted, what they were found in is.
+        const value = this.decode(raw);
+        keepAlive(ref);
+        return value;
+      }
+      default:
+        throw errorOf("INTERNAL", "an object was read before it was ready");
+    }
+  }
+
+  /** Decodes a value. Refs in it are counted for this session. */
+  decode(raw: RawValue): unknown {
+    try {
+      return decodeValue(raw, this);
+    } finally {
+      this.flushRetains();
+    }
+  }
+
+  /** Tells the node of refs that were found, before anything that could let go of what they were found in. */
+  flushRetains(): void {
+    if (this.#retains.length === 0) return;
+    const retain = this.#retains.splice(0).map(toBytes);
+    if (this.session.ended) return;
+    this.session.post({ case: "refs", value: { $typeName: "thornback.v1.Refs", retain, drop: [] } });
+  }
+
+  #stored(slot: Slot): void {
+    this.#hold(slot);
+    slot.setStored();
+  }
+
+  #hold(slot: Slot): void {
+    if (slot.dear) return;
+    slot.dear = true;
+    this.#collector.hold();
+  }
+
+  #watch(slots: readonly Slot[]): void {
+    for (const slot of slots) slot.watched = true;
+    const objects = slots.map((slot) => toBytes(slot.id));
+    this.session.post({ case: "watch", value: { $typeName: "thornback.v1.Watch", objects } });
+  }
+
+  /** Keeps the process alive while somebody waits. */
+  #wait(change: 1 | -1): void {
+    this.#waits += change;
+    if (this.#holdAlways) return;
+    if (this.#waits === 0) this.session.hold(false);
+    else if (this.#waits === 1 && change === 1) this.session.hold(true);
+  }
+
+  #check(): void {
+    if (this.session.ended) throw this.session.ended;
+  }
+
+  // Refs and what counts them.
+
+  makeRef(id: Id): Ref<unknown> {
+    let slot = this.#slots.get(id);
+    if (slot) slot.handles++;
+    else {
+      slot = new Slot(id, false);
+      this.#slots.set(id, slot);
+      this.#retains.push(id);
+      this.#hold(slot);
+    }
+    return new Ref(this, slot);
+  }
+
+  makeStream(id: Id): RefStream<unknown> {
+    let slot = this.#streams.get(id)?.deref();
+    if (!slot) {
+      slot = new StreamSlot(id);
+      this.#streams.set(id, new WeakRef(slot));
+      this.#retains.push(id);
+      this.#watchStream(id);
+    }
+    return new RefStream(this, slot);
+  }
+
+  makeActor(id: Id, className: string, interfaceBytes: Uint8Array): ActorHandle<unknown> {
+    this.#retains.push(id);
+    return new ActorHandle(this, id, className, interfaceBytes);
+  }
+
+  #watchStream(id: Id): void {
+    // After the retain, which is what makes the node tell of it.
+    queueMicrotask(() => {
+      if (this.session.ended) return;
+      this.flushRetains();
+      this.session.post({ case: "watch", value: { $typeName: "thornback.v1.Watch", objects: [toBytes(id)] } });
+    });
+  }
+
+  adopt(ref: Ref<unknown>, slot: Slot): void {
+    this.#refs.register(ref, slot, ref);
+  }
+
+  release(ref: Ref<unknown>, slot: Slot): void {
+    this.#refs.unregister(ref);
+    this.#drop(slot);
+  }
+
+  adoptStream(stream: RefStream<unknown>, slot: StreamSlot): void {
+    this.#collector.hold();
+    this.#actors.register(stream, slot.task, stream);
+  }
+
+  releaseStream(stream: RefStream<unknown>, slot: StreamSlot): void {
+    this.#collector.release();
+    this.#actors.unregister(stream);
+    this.#streams.delete(slot.task);
+    this.#dropId(slot.task);
+  }
+
+  adoptActor(handle: object, id: Id): void {
+    this.#collector.hold();
+    this.#actors.register(handle, id, handle);
+  }
+
+  releaseActor(handle: object, id: Id): void {
+    this.#collector.release();
+    this.#actors.unregister(handle);
+    this.#dropId(id);
+  }
+
+  consumed(slot: StreamSlot): void {
+    if (this.session.ended) return;
+    const count = BigInt(slot.taken);
+    this.session.post({ case: "consumed", value: { $typeName: "thornback.v1.Consumed", task: toBytes(slot.task), count } });
+  }
+
+  #drop(slot: Slot): void {
+    if (--slot.handles > 0) return;
+    this.#slots.delete(slot.id);
+    if (slot.dear) this.#collector.release();
+    if (slot.counted) this.#dropId(slot.id);
+  }
+
+  #dropId(id: Id): void {
+    this.#drops.push(id);
+    // None is urgent, and many often come together.
+    if (this.#drops.length === 1) {
+      setImmediate(() => {
+        this.#flushDrops();
+      }).unref();
+    } else if (this.#drops.length >= 1000) {
+      this.#flushDrops();
+    }
+  }
+
+  #flushDrops(): void {
+    if (this.#drops.length === 0) return;
+    const drop = this.#drops.splice(0).map(toBytes);
+    if (this.session.ended) return;
+    this.session.post({ case: "refs", value: { $typeName: "thornback.v1.Refs", retain: [], drop } });
+  }
+
+  // What the server says.
+
+  handleOp(number: number, reader: Reader): void {
+    if (number === COMPLETION) {
+      this.#completion(reader);
+      return;
+    }
+    if (this.workerOps && number >= 10 && number <= 14) {
+      this.workerOps(number, reader);
+      return;
+    }
+    const bytes = reader.buffer.subarray(reader.at, reader.end);
+    switch (number) {
+      case STREAM_END: {
+        const end = readMessage(StreamEndSchema, bytes);
+        const stream = this.#streams.get(fromBytes(end.task))?.deref();
+        stream?.end(end.failure && fromFailure(end.failure));
+        return;
+      }
+      case CREATED:
+        this.#store.handleCreated(readMessage(CreatedSchema, bytes));
+        return;
+      case LOCATED:
+        this.#store.handleLocated(readMessage(LocatedSchema, bytes));
+        return;
+      case CHUNK: {
+        const chunk = readMessage(ChunkSchema, bytes);
+        const { data } = chunk;
+        const shared = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+        this.#store.handleChunk(fromBytes(chunk.object), Number(chunk.offset), shared);
+        return;
+      }
+      case REPLY: {
+        const reply: MessageShape<typeof ReplySchema> = readMessage(ReplySchema, bytes);
+        const waiting = this.#replies.get(Number(reply.number));
+        this.#replies.delete(Number(reply.number));
+        waiting?.resolve(reply.reply);
+        return;
+      }
+      case LOG:
+        this.#listener.log(readMessage(LogSchema, bytes));
+        return;
+      case NOTICE: {
+        const { failure } = readMessage(NoticeSchema, bytes);
+        if (failure) this.#listener.notice(fromFailure(failure));
+        return;
+      }
+      default:
+    }
+  }
+
+  handleRest(): void {
+    this.#collector.touch();
+    this.#store.pump();
+    this.onRest?.();
+  }
+
+  handleRefused(op: ClientOp | undefined, error: ThornbackError): void {
+    switch (op?.op.case) {
+      case "submit":
+      case "call":
+        this.#failOutputs(fromBytes(op.op.value.task), error);
+        return;
+      case "put":
+      case "seal":
+      case "write": {
+        const slot = this.#slots.get(fromBytes(op.op.value.object));
+        if (slot) {
+          slot.counted = false;
+          slot.fail(error);
+          return;
+        }
+        break;
+      }
+      case "request":
+        this.#replies.get(Number(op.op.value.number))?.reject(error);
+        this.#replies.delete(Number(op.op.value.number));
+        return;
+      default:
+        if (error.failure && error.failure.task.length === 16 && this.#failOutputs(fromBytes(error.failure.task), error)) return;
+    }
+    this.#listener.notice(error);
+  }
+
+  handleEnd(error: ThornbackError): void {
+    for (const slot of this.#slots.values()) if (!slot.ready) slot.fail(error);
+    for (const stream of this.#streams.values()) stream.deref()?.end(error);
+    this.#store.fail(error);
+    for (const waiting of this.#replies.values()) waiting.reject(error);
+    this.#replies.clear();
+    this.#streams.clear();
+    this.#listener.ended(error);
+  }
+
+  #completion(reader: Reader): void {
+    const { object, value, failure, stored } = readCompletion(reader);
+    let slot = this.#slots.get(object);
+    let stream: StreamSlot | undefined;
+    if (slot === undefined) {
+      stream = this.#streams.get(withIndex(object, 0))?.deref();
+      // Its last ref went while this was on its way.
+      if (stream === undefined) return;
+      slot = new Slot(object, true);
+      this.#slots.set(object, slot);
+    }
+    if (value !== undefined) setValue(slot, value);
+    else if (stored) this.#stored(slot);
+    else slot.fail(fromFailure(failure === undefined ? undefined : readFailure(failure)));
+    stream?.item(slot);
+  }
+
+  /** Fails what a call would have made. Whether there was any. */
+  #failOutputs(task: Id, error: ThornbackError): boolean {
+    const stream = this.#streams.get(task)?.deref();
+    stream?.end(error);
+    let found = stream !== undefined;
+    for (let i = 0; ; i++) {
+      const slot = this.#slots.get(output(task, i));
+      if (!slot) return found;
+      found = true;
+      if (!slot.ready) slot.fail(error);
+    }
+  }
+}
+
+/** Uses a ref, so that it is not collected before: without it nobody would tell of its object. */
+function keepAlive(_ref: Ref<unknown>): void {}
+
+function setValue(slot: Slot, value: RawValue): void {
+  const { data } = value;
+  if ((value.format as Format) === Format.MSGPACK && data.length > 0 && data.length <= PLAIN_BYTES_MAX && isPlain(data[0])) {
+    try {
+      slot.setPlain(decode(data as Buffer, [], NOTHING));
+      return;
+    } catch {
+      // Whoever reads it is told what is wrong with it.
+    }
+  }
+  slot.setRaw(compact(value));
+}
+
+/** Whether MessagePack that begins so is a number, text, a boolean or nil. */
+function isPlain(first: number): boolean {
+  return first < 0x80 || (first >= 0xa0 && first <= 0xc3) || (first >= 0xca && first <= 0xd3) || first === 0xd9 || first >= 0xe0;
+}
+
+const NOTHING: Referrer = { makeRef: () => null, makeStream: () => null, makeActor: () => null };
+
+function readFailure(bytes: Uint8Array): Failure {
+  return readMessage(FailureSchema, bytes);
+}

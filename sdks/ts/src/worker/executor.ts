@@ -1,0 +1,544 @@
+// Runs what the node sends: one task at a time, or as many calls of an actor as it allows, each started in order.
+
+import { create } from "@bufbuild/protobuf";
+
+import type { Client } from "../client.js";
+import { codeOf } from "../codes.js";
+import { type Code, CODES, errorOf, LANGUAGE, type ThornbackError, toFailure } from "../errors.js";
+import { type Failure, FailureSchema } from "../gen/thornback/v1/failure_pb.js";
+import { type Declare, DeclareSchema } from "../gen/thornback/v1/task_pb.js";
+import { ActorSetupSchema, DoneSchema, InterruptSchema, RecallSchema, ResumeSchema } from "../gen/thornback/v1/worker_pb.js";
+import { COPY_BYTES_MAX } from "../msgpack.js";
+import { UNITS } from "../options.js";
+import type { Runtime } from "../runtime.js";
+import { Scope } from "../scope.js";
+import { fromBytes, type Id, output, toBytes } from "../session/ids.js";
+import { payloadBytes, readMessage, readRun, RUN, type Run, type WireResult, writeDone, writeYield } from "../session/ops.js";
+import type { Reader } from "../session/wire.js";
+import type { AnyFunction } from "../task.js";
+import { compact, type Encoded, encodeValue } from "../values.js";
+import { currentRunning, follow, type Running, type RunningActor, setCurrent } from "./context.js";
+import type { Registry } from "./registry.js";
+
+/** What is finished is sent before the next task begins if that may take longer than this. */
+const QUICK_MS = 0.5;
+/** Tasks that return at once are run one after the other for so long before the connection is looked at again. */
+const TURN_MS = 5;
+/** How long the code of an interrupted task may take to end by itself before its worker goes on without it. */
+const INTERRUPT_GRACE_MS = 100;
+
+const DECLARE = 10;
+const INTERRUPT = 12;
+const RECALL = 13;
+const RESUME = 14;
+
+/** A declaration of the node's, with what it names here. */
+interface Declared {
+  readonly message: Declare;
+  readonly resources: Readonly<Record<string, number>>;
+  /** Whether it returned at once and quickly, the last time. */
+  quick: boolean;
+}
+
+/** A run that was started. */
+class Job implements Running {
+  readonly run: Run;
+  readonly declared: Declared;
+  readonly scope: Scope;
+  readonly client: Client;
+  readonly actor: RunningActor | undefined;
+  yielded = 0;
+  consumed = 0;
+  /** Wakes a stream that waits for its consumer. */
+  gate: (() => void) | undefined;
+  answered = false;
+
+  constructor(run: Run, declared: Declared, scope: Scope, client: Client, actor: RunningActor | undefined) {
+    this.run = run;
+    this.declared = declared;
+    this.scope = scope;
+    this.client = client;
+    this.actor = actor;
+  }
+
+  get task(): Id {
+    return this.run.task;
+  }
+
+  get attempt(): number {
+    return this.run.attempt;
+  }
+
+  get functionName(): string {
+    return this.declared.message.function;
+  }
+
+  get resources(): Readonly<Record<string, number>> {
+    return this.declared.resources;
+  }
+}
+
+/** Runs what one session's node sends. */
+export class Executor {
+  readonly #runtime: Runtime;
+  readonly #client: Client;
+  readonly #registry: Registry;
+  /** Whether other code of tasks runs in this process besides this executor's. */
+  readonly #shared: boolean;
+  readonly #declarations = new Map<number, Declared>();
+  #queue: Run[] = [];
+  #next = 0;
+  readonly #running = new Map<Id, Job>();
+  #limit = 1;
+  #actor: (RunningActor & { instance: Record<string, unknown> | undefined; className: string }) | undefined;
+  /** Nothing new is begun: the actor could not be made, or wants to end. */
+  #leaving = false;
+  #left: (() => void) | undefined;
+  #flushed = 0;
+  #again = false;
+
+  /** Resolves when this worker has no purpose any more. */
+  readonly left: Promise<void>;
+
+  constructor(runtime: Runtime, client: Client, registry: Registry, shared: boolean) {
+    this.#runtime = runtime;
+    this.#client = client;
+    this.#registry = registry;
+    this.#shared = shared;
+    this.left = new Promise((resolve) => {
+      this.#left = resolve;
+    });
+    runtime.scope = () => (currentRunning() as Job | undefined)?.scope;
+    runtime.workerOps = (number, reader) => {
+      this.#handleOp(number, reader);
+    };
+    runtime.onRest = () => {
+      this.#pump();
+    };
+  }
+
+  #handleOp(number: number, reader: Reader): void {
+    if (number === RUN) {
+      this.#queue.push(readRun(reader));
+      return;
+    }
+    const bytes = reader.buffer.subarray(reader.at, reader.end);
+    switch (number) {
+      case DECLARE:
+        this.#declare(readMessage(DeclareSchema, bytes));
+        return;
+      case INTERRUPT: {
+        const { task, attempt, code } = readMessage(InterruptSchema, bytes);
+        this.#interrupt(fromBytes(task), attempt, code);
+        return;
+      }
+      case RECALL:
+        this.#recall(new Set(readMessage(RecallSchema, bytes).tasks.map(fromBytes)));
+        return;
+      case RESUME: {
+        const { task, attempt, consumed } = readMessage(ResumeSchema, bytes);
+        const job = this.#running.get(fromBytes(task));
+        if (job?.attempt !== attempt) return;
+        job.consumed = Math.max(job.consumed, Number(consumed));
+        job.gate?.();
+        return;
+      }
+      default:
+    }
+  }
+
+  #declare(message: Declare): void {
+    const amounts = Object.entries(message.resources?.amounts ?? {});
+    const resources = Object.fromEntries(amounts.map(([name, units]) => [name, Number(units) / UNITS]));
+    this.#declarations.set(message.number, { message, resources, quick: false });
+  }
+
+  #interrupt(task: Id, attempt: number, code: number): void {
+    const at = this.#queue.findIndex((run, i) => i >= this.#next && run.task === task && run.attempt === attempt);
+    if (at >= 0) {
+      const [run] = this.#queue.splice(at, 1);
+      this.#postFailure(run, interruption(code, "before it began").failure, 0);
+      return;
+    }
+    const job = this.#running.get(task);
+    if (job?.attempt !== attempt || job.answered) return;
+    const { error, failure } = interruption(code, "while it ran");
+    job.scope.interrupt(error);
+    job.gate?.();
+    setTimeout(() => {
+      // The language has no way to end code that does not listen; its worker goes on without it.
+      if (!job.answered) this.#finish(job, () => this.#postFailure(job.run, failure, job.yielded));
+    }, INTERRUPT_GRACE_MS);
+  }
+
+  #recall(tasks: ReadonlySet<Id>): void {
+    const waiting = this.#queue.slice(this.#next);
+    const back = waiting.filter((run) => tasks.has(run.task));
+    this.#queue = waiting.filter((run) => !tasks.has(run.task));
+    this.#next = 0;
+    const returned = back.map((run) => toBytes(run.task));
+    this.#runtime.session.post({ case: "returned", value: { $typeName: "thornback.v1.Returned", tasks: returned } });
+  }
+
+  /** Begins what there is room for. */
+  #pump(): void {
+    const begun = performance.now();
+    this.#flushed = begun;
+    while (!this.#leaving && this.#running.size < this.#limit && this.#next < this.#queue.length) {
+      const run = this.#queue[this.#next++];
+      if (this.#next === this.#queue.length) {
+        this.#queue = [];
+        this.#next = 0;
+      }
+      this.#start(run);
+      if (performance.now() - begun > TURN_MS && this.#next < this.#queue.length) {
+        this.#pumpSoon();
+        return;
+      }
+    }
+    if (this.#leaving && this.#running.size === 0) this.#left?.();
+  }
+
+  #pumpSoon(): void {
+    if (this.#again) return;
+    this.#again = true;
+    setImmediate(() => {
+      this.#again = false;
+      this.#pump();
+    });
+  }
+
+  #start(run: Run): void {
+    const declared = this.#declarations.get(run.declaration) ?? UNDECLARED;
+    const { session } = this.#runtime;
+    const now = performance.now();
+    // It may take long, and what is answered must not wait for it.
+    if (session.pending && (!declared.quick || now - this.#flushed > QUICK_MS)) {
+      session.flush();
+      this.#flushed = now;
+    }
+    const scope = new Scope(session, run.task);
+    const job = new Job(run, declared, scope, this.#client, this.#actor);
+    this.#running.set(run.task, job);
+    if (run.setup) {
+      // Calls wait until the actor is made.
+      this.#limit = 0;
+      void this.#createActor(job, run.setup);
+      return;
+    }
+    let outcome: unknown;
+    try {
+      const target = this.#target(job);
+      if (run.args.some((arg) => arg.value === undefined)) {
+        this.#settle(
+          job,
+          this.#fetchArguments(job).then((args) => this.#enter(job, () => target(...args))),
+        );
+        return;
+      }
+      const args = this.#arguments(job);
+      outcome = this.#enter(job, () => target(...args));
+    } catch (error) {
+      this.#finish(job, () => {
+        this.#fail(job, error);
+      });
+      return;
+    }
+    if (declared.message.returns < 0 || isThenable(outcome)) {
+      declared.quick = false;
+      this.#settle(job, outcome);
+      return;
+    }
+    declared.quick = performance.now() - now < QUICK_MS;
+    this.#answerNow(job, outcome);
+  }
+
+  /** Runs code as the job's. */
+  #enter<R>(job: Job, code: () => R): R {
+    if (this.#shared || this.#limit > 1) return follow(job, code);
+    setCurrent(job);
+    return code();
+  }
+
+  /** Answers a job whose function has returned; encoding its result may still fail. */
+  #answerNow(job: Job, outcome: unknown): void {
+    let results: Encoded[];
+    try {
+      results = this.#results(job, outcome);
+    } catch (error) {
+      this.#finish(job, () => {
+        this.#fail(job, error);
+      });
+      return;
+    }
+    if (results.some((result) => payloadBytes(result) > this.#runtime.session.inlineBytes)) {
+      this.#settle(job, this.#storeAll(job, results));
+      return;
+    }
+    this.#finish(job, () => {
+      this.#postDone(job, results);
+    });
+  }
+
+  /** Answers a job once what it gave has settled. */
+  #settle(job: Job, outcome: unknown): void {
+    const answer = async (): Promise<() => void> => {
+      const value = await (outcome as Promise<unknown>);
+      if (value instanceof Stored) {
+        return () => {
+          this.#postDone(job, value.results);
+        };
+      }
+      if (job.declared.message.returns < 0) {
+        await this.#stream(job, value);
+        return () => {
+          this.#postDone(job, []);
+        };
+      }
+      const stored = await this.#storeAll(job, this.#results(job, value));
+      return () => {
+        this.#postDone(job, stored.results);
+      };
+    };
+    answer().then(
+      (post) => {
+        this.#finish(job, post);
+      },
+      (error: unknown) => {
+        this.#finish(job, () => {
+          this.#fail(job, error);
+        });
+      },
+    );
+  }
+
+  /** Ends a job by `post`, once, and begins what waits for its place. */
+  #finish(job: Job, post: () => void): void {
+    if (job.answered) return;
+    job.answered = true;
+    job.scope.end();
+    if (currentRunning() === job) setCurrent(undefined);
+    this.#running.delete(job.task);
+    try {
+      post();
+    } catch (error) {
+      this.#postFailure(job.run, toFailure(error, job.task, job.run.actor), job.yielded);
+    }
+    if (this.#next < this.#queue.length || this.#leaving) this.#pumpSoon();
+  }
+
+  #target(job: Job): AnyFunction {
+    const { function: name } = job.declared.message;
+    if (job.run.actor !== "" && this.#actor) {
+      const { instance, className } = this.#actor;
+      const method = instance?.[name];
+      if (typeof method !== "function" || name === "constructor" || name in Object.prototype) {
+        throw errorOf("FUNCTION_NOT_FOUND", `the actor class ${className} has no method ${JSON.stringify(name)}`);
+      }
+      return (method as AnyFunction).bind(instance);
+    }
+    const served = this.#registry.get(name);
+    if (!served || served.actor)
+      throw errorOf("FUNCTION_NOT_FOUND", `this worker does not serve the function ${JSON.stringify(name)}`);
+    return served.target as AnyFunction;
+  }
+
+  #arguments(job: Job): unknown[] {
+    const args: unknown[] = [];
+    let keywords: Record<string, unknown> | undefined;
+    for (const { keyword, value } of job.run.args) {
+      const raw = value!;
+      // What is not copied while it is decoded must not lie in the frame's memory, which has other tasks' arguments in it.
+      const own = raw.data.length > COPY_BYTES_MAX || raw.buffers.length > 0 || raw.format !== MSGPACK ? compact(raw) : raw;
+      const decoded = this.#runtime.decode(own);
+      if (keyword === "") args.push(decoded);
+      else (keywords ??= {})[keyword] = decoded;
+    }
+    // What other languages pass by keyword comes as one object, the way this one passes options.
+    if (keywords) args.push(keywords);
+    return args;
+  }
+
+  async #fetchArguments(job: Job): Promise<unknown[]> {
+    for (const arg of job.run.args) {
+      if (arg.value !== undefined) continue;
+      if (arg.stored === "" || arg.arena !== 0) throw errorOf("INTERNAL", "the node sent an argument that cannot be read here");
+      arg.value = await this.#runtime.fetch(arg.stored);
+    }
+    return this.#arguments(job);
+  }
+
+  /** The results of a function, encoded. */
+  #results(job: Job, value: unknown): Encoded[] {
+    const { returns, function: name } = job.declared.message;
+    if (returns === 1) return [encodeValue(value, `the result of ${name}`)];
+    if (returns === 0) return [];
+    if (typeof value !== "object" || value === null || !(Symbol.iterator in value) || value instanceof Map) {
+      throw new TypeError(
+        `${name} returned a ${typeof value}, and ${returns} results were asked for; return an array of that length`,
+      );
+    }
+    // A generator's results are taken as far as they go: the node says of each that is missing that it is.
+    const lazy = "next" in value;
+    const results: Encoded[] = [];
+    for (const item of value as Iterable<unknown>) {
+      if (results.length === returns && lazy) break;
+      results.push(encodeValue(item, `result ${results.length + 1} of ${name}`));
+    }
+    if (!lazy && results.length !== returns)
+      throw new RangeError(`${name} returned ${results.length} results, and ${returns} were asked for`);
+    return results;
+  }
+
+  async #storeAll(job: Job, results: readonly Encoded[]): Promise<Stored> {
+    const sent: WireResult[] = [];
+    for (const [i, result] of results.entries()) sent.push(await this.#storeIfLarge(job, i, result));
+    return new Stored(sent);
+  }
+
+  async #storeIfLarge(job: Job, index: number, result: Encoded): Promise<WireResult> {
+    if (payloadBytes(result) <= this.#runtime.session.inlineBytes) return result;
+    await this.#runtime.storeResult(output(job.task, index), result, job.task, job.attempt);
+    return undefined;
+  }
+
+  async #stream(job: Job, value: unknown): Promise<void> {
+    const { streamWindow, function: name } = job.declared.message;
+    if (typeof value !== "object" || value === null || !(Symbol.asyncIterator in value || Symbol.iterator in value)) {
+      throw new TypeError(
+        `${name} returned a ${typeof value}; a function that is called for a stream yields, or returns something iterable`,
+      );
+    }
+    const { session } = this.#runtime;
+    const iterator = iterate(value as Partial<AsyncIterable<unknown> & Iterable<unknown>>);
+    let done = false;
+    try {
+      for (;;) {
+        while (streamWindow > 0 && job.yielded >= job.consumed + streamWindow && !job.scope.interrupted) {
+          await new Promise<void>((resolve) => {
+            job.gate = resolve;
+          });
+          job.gate = undefined;
+        }
+        if (job.scope.interrupted) throw job.scope.interrupted;
+        const step = await this.#enter(job, () => iterator.next());
+        if (step.done) {
+          done = true;
+          return;
+        }
+        const item = encodeValue(step.value, `item ${job.yielded} of ${name}`);
+        const sent = await this.#storeIfLarge(job, job.yielded, item);
+        if (job.answered) return;
+        writeYield(session.begin(), job.task, job.attempt, job.yielded, sent);
+        session.end();
+        job.yielded++;
+      }
+    } finally {
+      // What the function opened it may close; a failure of that comes too late to be told.
+      if (!done) {
+        const closed = this.#enter(job, () => iterator.return?.());
+        if (closed) await Promise.resolve(closed).catch(() => undefined);
+      }
+    }
+  }
+
+  async #createActor(job: Job, setup: Uint8Array): Promise<void> {
+    const { maxConcurrency, restarts, name } = readMessage(ActorSetupSchema, setup);
+    const className = job.declared.message.function;
+    const actor = {
+      id: job.run.actor,
+      name,
+      restarts,
+      className,
+      instance: undefined as Record<string, unknown> | undefined,
+      exit: () => {
+        this.#exitActor();
+      },
+    };
+    this.#actor = actor;
+    const making = new Job(job.run, job.declared, job.scope, this.#client, actor);
+    try {
+      const served = this.#registry.get(className);
+      if (!served?.actor)
+        throw errorOf("FUNCTION_NOT_FOUND", `this worker does not serve the class ${JSON.stringify(className)}`);
+      const args = await this.#fetchArguments(job);
+      const make = served.target as new (...args: unknown[]) => object;
+      actor.instance = this.#enter(making, () => new make(...args)) as Record<string, unknown>;
+      setCurrent(undefined);
+      this.#finish(job, () => {
+        this.#postDone(job, job.declared.message.returns === 0 ? [] : [encodeValue(null, "nothing")]);
+      });
+      this.#limit = Math.max(maxConcurrency, 1);
+      this.#pumpSoon();
+    } catch (error) {
+      setCurrent(undefined);
+      this.#leaving = true;
+      this.#finish(job, () => {
+        this.#fail(job, error);
+      });
+    }
+  }
+
+  #exitActor(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#runtime.session.post({
+      case: "actorExit",
+      value: { $typeName: "thornback.v1.ActorExit", actor: toBytes(this.#actor!.id) },
+    });
+  }
+
+  #postDone(job: Job, results: readonly WireResult[]): void {
+    const { session } = this.#runtime;
+    writeDone(session.begin(), job.task, job.attempt, results, job.yielded);
+    session.end();
+  }
+
+  #fail(job: Job, error: unknown): void {
+    const { interrupted } = job.scope;
+    const failure = interrupted
+      ? interruption(interrupted.codeNumber, "while it ran").failure
+      : toFailure(error, job.task, job.run.actor);
+    this.#postFailure(job.run, failure, job.yielded);
+  }
+
+  #postFailure(run: Run, failure: Failure, yielded: number): void {
+    if (failure.task.length === 0) failure.task = toBytes(run.task);
+    if (failure.actor.length === 0) failure.actor = toBytes(run.actor);
+    const done = create(DoneSchema, { task: toBytes(run.task), attempt: run.attempt, failure, yielded: BigInt(yielded) });
+    this.#runtime.session.post({ case: "done", value: done });
+  }
+}
+
+const MSGPACK = 2;
+
+/** Results as they go into `Done`. */
+class Stored {
+  readonly results: readonly WireResult[];
+
+  constructor(results: readonly WireResult[]) {
+    this.results = results;
+  }
+}
+
+const UNDECLARED: Declared = {
+  message: create(DeclareSchema, { function: "a function that the node has not declared", returns: 1 }),
+  resources: {},
+  quick: false,
+};
+
+function isThenable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+}
+
+function iterate(value: Partial<AsyncIterable<unknown> & Iterable<unknown>>): AsyncIterator<unknown> | Iterator<unknown> {
+  return value[Symbol.asyncIterator]?.() ?? value[Symbol.iterator]!();
+}
+
+/** What a task ends with that was interrupted. */
+function interruption(number: number, when: string): { error: ThornbackError; failure: Failure } {
+  const code: Code = codeOf(number);
+  const message = `${code === "DEADLINE_EXCEEDED" ? "the task's deadline passed" : "the task was cancelled"} ${when}`;
+  const failure = create(FailureSchema, { code: number === 0 ? CODES.CANCELLED : number, message, language: LANGUAGE });
+  return { error: errorOf(code === "INTERNAL" ? "CANCELLED" : code, message), failure };
+}
