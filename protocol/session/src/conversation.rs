@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use thornback_types::{Code, Failure, Time};
-use thornback_wire::{Message, convert, v1};
+use thornback_wire::{Message, convert, hot, v1};
 
 use crate::event::{End, Event};
 use crate::inbox::{Inbox, Verdict};
 use crate::limits::{Limits, OPS_MAX};
 use crate::outbox::{Outbox, SendError};
-use crate::received::{Position, Received, Slot};
+use crate::received::{Position, Received};
 use crate::scan;
 use crate::side::{Control, Frame, Kind, Side};
 use crate::transmit::{Draft, Transmit};
@@ -166,7 +166,7 @@ impl<S: Side> Conversation<S> {
                 "an operation that counts came in a frame without a number",
             ));
         }
-        for op in ops.into_iter().filter_map(Slot::open).filter_map(S::control) {
+        for op in ops.into_iter().filter_map(S::control) {
             match op {
                 Control::Hello => {
                     return Err(Failure::new(Code::NotHello, "a second Hello came on one connection"));
@@ -210,7 +210,7 @@ impl<S: Side> Conversation<S> {
         let mut ops = ops;
         if leaves {
             let at = ops.iter().position(|slot| S::look(slot) == Kind::Goodbye).unwrap_or(ops.len());
-            let goodbye = ops.drain(at..).next().and_then(Slot::open).and_then(S::control);
+            let goodbye = ops.drain(at..).next().and_then(S::control);
             if let Some(Control::Goodbye(goodbye)) = goodbye {
                 self.peer_left(*goodbye);
             }
@@ -236,6 +236,13 @@ impl<S: Side> Conversation<S> {
         }
         let descriptor = S::descriptor(&op);
         self.outbox.push(&S::slot(op), descriptor, self.inbox.last())
+    }
+
+    pub(crate) fn send_hot(&mut self, op: &impl hot::Write) -> Result<(), SendError> {
+        if self.end.is_some() {
+            return Err(SendError::NotOpen);
+        }
+        self.outbox.push_bytes(op.encoded_len(), |to| op.encode(to), None, self.inbox.last())
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -371,5 +378,5 @@ impl<S: Side> Conversation<S> {
 }
 
 fn push(draft: &mut Draft, slot: &impl Message) {
-    draft.push(slot, slot.encoded_len());
+    draft.push(slot.encoded_len(), |to| slot.encode_raw(to));
 }

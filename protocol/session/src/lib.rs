@@ -29,7 +29,7 @@
 //! // The first frame of a connection is a hello. The node judges it, and opens a session.
 //! let hello = client.poll_transmit(now).unwrap();
 //! let knock = Knock::read(hello.body()).unwrap();
-//! let mut server = Server::new(now, &knock, Accept {
+//! let mut server = <Server>::new(now, &knock, Accept {
 //!     session: [1; 16],
 //!     secret: [2; 16], // 16 random bytes
 //!     node: Bytes::from_static(&[3; 16]),

@@ -110,7 +110,17 @@ impl Outbox {
         arena: Option<Descriptor>,
         ack: u64,
     ) -> Result<(), SendError> {
-        let bytes = op.encoded_len();
+        self.push_bytes(op.encoded_len(), |to| op.encode_raw(to), arena, ack)
+    }
+
+    /// The same for an operation of `bytes` bytes, which `write` appends.
+    pub(crate) fn push_bytes(
+        &mut self,
+        bytes: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+        arena: Option<Descriptor>,
+        ack: u64,
+    ) -> Result<(), SendError> {
         let alone = op_bytes(bytes) + TAIL_BYTES_MAX;
         if alone > self.frame_bytes_max {
             return Err(SendError::TooLarge { bytes: alone, limit: self.frame_bytes_max });
@@ -123,7 +133,7 @@ impl Outbox {
         if self.draft.len() + alone > self.frame_bytes_max || self.draft.ops() == OPS_MAX {
             self.finish_draft(ack);
         }
-        self.draft.push(op, bytes);
+        self.draft.push(bytes, write);
         if let Some(arena) = arena {
             self.draft.attach(arena);
         }

@@ -1,6 +1,7 @@
 //! The operations of a frame that came.
 
-use thornback_wire::v1::{self, client_op, server_op};
+use thornback_wire::hot;
+use thornback_wire::v1::{self, server_op};
 
 /// Where an operation stood: what `Refused` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,11 +21,15 @@ pub trait Slot {
     fn open(self) -> Option<Self::Op>;
 }
 
-impl Slot for v1::ClientOp {
-    type Op = client_op::Op;
+impl<M: hot::Make> Slot for hot::Slot<M> {
+    type Op = M;
 
-    fn open(self) -> Option<client_op::Op> {
-        self.op
+    #[inline]
+    fn open(self) -> Option<M> {
+        match self {
+            hot::Slot::Hot(op) => Some(op),
+            hot::Slot::Cold(slot) => slot.op.map(M::other),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use thornback_types::{Code, Failure, Time};
-use thornback_wire::Message;
 use thornback_wire::convert::WireId;
 use thornback_wire::framing::FRAME_BYTES_MAX;
 use thornback_wire::v1::{self, client_op, server_op};
+use thornback_wire::{Message, hot};
 
 use crate::conversation::{Conversation, Link};
 use crate::event::{End, Event};
@@ -95,9 +95,9 @@ impl Knock {
 /// The answer to a connection that gets no session: a goodbye with the reason. Close the connection after it.
 #[must_use]
 pub fn refusal(failure: Failure) -> Transmit {
-    let goodbye = ServerSide::goodbye(v1::Goodbye { failure: Some(failure.into()) });
+    let goodbye = ServerSide::<client_op::Op>::goodbye(v1::Goodbye { failure: Some(failure.into()) });
     let mut draft = Draft::default();
-    draft.push(&goodbye, goodbye.encoded_len());
+    draft.push(goodbye.encoded_len(), |to| goodbye.encode_raw(to));
     draft.finish(0, 0)
 }
 
@@ -124,14 +124,14 @@ pub struct Accept {
     pub queue_bytes_max: usize,
 }
 
-/// One session, as its node sees it. See the [crate] for how to drive it.
+/// One session, as its node sees it, which makes `M` of what the client says. See the [crate] for how to drive it.
 #[derive(Debug)]
-pub struct Server {
-    conversation: Conversation<ServerSide>,
+pub struct Server<M: hot::Make = client_op::Op> {
+    conversation: Conversation<ServerSide<M>>,
     welcome: v1::Welcome,
 }
 
-impl Server {
+impl<M: hot::Make> Server<M> {
     /// Opens a session for a client that may have one. The first transmit is the `Welcome`.
     #[must_use]
     pub fn new(now: Time, knock: &Knock, accept: Accept) -> Self {
@@ -188,14 +188,14 @@ impl Server {
 
     fn greet(&mut self, now: Time, window_bytes: u64) {
         let welcome = server_op::Op::Welcome(Box::new(self.welcome.clone()));
-        self.conversation.connect(Link::Greeting { until: now }, ServerSide::slot(welcome));
+        self.conversation.connect(Link::Greeting { until: now }, ServerSide::<M>::slot(welcome));
         self.conversation.up(now, window(window_bytes));
     }
 
     /// Takes the body of a frame that came, and gives the operations in it. Then look at [`poll_event`](Self::poll_event).
     ///
     /// Operations that this version does not know have been refused already.
-    pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<v1::ClientOp> {
+    pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<hot::Slot<M>> {
         self.conversation.handle_frame(now, body)
     }
 
@@ -208,6 +208,15 @@ impl Server {
     #[inline]
     pub fn send(&mut self, op: server_op::Op) -> Result<(), SendError> {
         self.conversation.send(op)
+    }
+
+    /// The same for an operation that is written by hand.
+    ///
+    /// # Errors
+    /// As for [`send`](Self::send).
+    #[inline]
+    pub fn send_hot(&mut self, op: &impl hot::Write) -> Result<(), SendError> {
+        self.conversation.send_hot(op)
     }
 
     /// Answers one operation of the client with `Refused`; the session goes on.

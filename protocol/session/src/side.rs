@@ -1,8 +1,10 @@
 //! What differs between the two roles: the messages. Everything else is shared.
 
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use thornback_wire::v1::{self, client_op, server_op};
-use thornback_wire::{DecodeError, Message};
+use thornback_wire::{DecodeError, Message, hot};
 
 use crate::received::Slot;
 use crate::transmit::Descriptor;
@@ -19,7 +21,7 @@ pub(crate) trait Side {
     /// Reads a frame of `ops` operations.
     fn decode(body: Bytes, ops: usize) -> Result<Frame<Self::Slot>, DecodeError>;
     fn look(slot: &Self::Slot) -> Kind;
-    fn control(op: <Self::Slot as Slot>::Op) -> Option<Control>;
+    fn control(slot: Self::Slot) -> Option<Control>;
 
     fn slot(op: Self::Out) -> Self::OutSlot;
     fn descriptor(op: &Self::Out) -> Option<Descriptor>;
@@ -67,9 +69,9 @@ pub(crate) enum Control {
 #[derive(Debug)]
 pub(crate) struct ClientSide;
 
-/// The messages as a server sees them.
+/// The messages as a server sees them that makes `M` of a client's operations.
 #[derive(Debug)]
-pub(crate) struct ServerSide;
+pub(crate) struct ServerSide<M>(PhantomData<M>);
 
 impl Side for ClientSide {
     type Slot = v1::ServerOp;
@@ -92,9 +94,9 @@ impl Side for ClientSide {
         }
     }
 
-    fn control(op: server_op::Op) -> Option<Control> {
+    fn control(slot: v1::ServerOp) -> Option<Control> {
         use server_op::Op;
-        Some(match op {
+        Some(match slot.op? {
             Op::Welcome(welcome) => Control::Welcome(welcome),
             Op::Credit(credit) => Control::Credit(credit),
             Op::Ping(ping) => Control::Ping(ping),
@@ -133,19 +135,19 @@ impl Side for ClientSide {
     }
 }
 
-impl Side for ServerSide {
-    type Slot = v1::ClientOp;
+impl<M: hot::Make> Side for ServerSide<M> {
+    type Slot = hot::Slot<M>;
     type Out = server_op::Op;
     type OutSlot = v1::ServerOp;
 
-    fn decode(body: Bytes, ops: usize) -> Result<Frame<v1::ClientOp>, DecodeError> {
-        let mut frame = v1::ClientFrame { ops: Vec::with_capacity(ops), ..Default::default() };
-        frame.merge(body)?;
-        Ok(Frame { seq: frame.seq, ack: frame.ack, ops: frame.ops })
+    fn decode(body: Bytes, ops: usize) -> Result<Frame<hot::Slot<M>>, DecodeError> {
+        let hot::ClientFrame { seq, ack, ops } = hot::client_frame(body, ops)?;
+        Ok(Frame { seq, ack, ops })
     }
 
-    fn look(slot: &v1::ClientOp) -> Kind {
+    fn look(slot: &hot::Slot<M>) -> Kind {
         use client_op::Op;
+        let hot::Slot::Cold(slot) = slot else { return Kind::Counted };
         match &slot.op {
             Some(Op::Hello(_) | Op::Credit(_) | Op::Ping(_) | Op::Pong(_)) => Kind::Control,
             Some(Op::Goodbye(_)) => Kind::Goodbye,
@@ -154,9 +156,10 @@ impl Side for ServerSide {
         }
     }
 
-    fn control(op: client_op::Op) -> Option<Control> {
+    fn control(slot: hot::Slot<M>) -> Option<Control> {
         use client_op::Op;
-        Some(match op {
+        let hot::Slot::Cold(slot) = slot else { return None };
+        Some(match slot.op? {
             Op::Hello(_) => Control::Hello,
             Op::Credit(credit) => Control::Credit(credit),
             Op::Ping(ping) => Control::Ping(ping),

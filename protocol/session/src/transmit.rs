@@ -86,9 +86,9 @@ impl Draft {
         self.ops
     }
 
-    /// Adds an operation of `bytes` encoded bytes.
+    /// Adds an operation of `bytes` encoded bytes, which `write` appends.
     #[inline]
-    pub(crate) fn push(&mut self, op: &impl prost::Message, bytes: usize) {
+    pub(crate) fn push(&mut self, bytes: usize, write: impl FnOnce(&mut Vec<u8>)) {
         if self.bytes.is_empty() {
             self.bytes.reserve(self.capacity);
             self.bytes.extend_from_slice(&[0; PREFIX_BYTES]);
@@ -97,7 +97,9 @@ impl Draft {
         // Field 3, length-delimited.
         self.bytes.push(0x1a);
         encode_varint(bytes as u64, &mut self.bytes);
-        op.encode_raw(&mut self.bytes);
+        let end = self.bytes.len() + bytes;
+        write(&mut self.bytes);
+        debug_assert_eq!(self.bytes.len(), end, "an operation is as long as it says");
         self.ops += 1;
     }
 

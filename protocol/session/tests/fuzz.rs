@@ -109,7 +109,7 @@ fn server_conversation() {
         let mut now = Time(1);
         let mut client = Client::new(now, client::Config::new(hello()));
         let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
-        let mut server = Server::new(now, &knock, accept());
+        let mut server = <Server>::new(now, &knock, accept());
         let (mut due, mut taken, mut ends) = (1, 0, 0);
         let resumption = |ack| v1::Hello {
             version_min: 1,
@@ -190,7 +190,7 @@ fn client_conversation() {
         let mut client =
             Client::new(now, client::Config { window_bytes: 2048, ..client::Config::new(hello()) });
         let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
-        let welcome = Server::new(now, &knock, accept()).poll_transmit(now).unwrap().body();
+        let welcome = <Server>::new(now, &knock, accept()).poll_transmit(now).unwrap().body();
         let (mut due, mut taken, mut ends, mut welcomed) = (1, 0, 0, false);
         for step in program(input) {
             match step {
@@ -250,7 +250,7 @@ fn client_conversation() {
 fn first_frame() {
     check!().with_iterations(ITERATIONS).for_each(|input| match Knock::read(Bytes::copy_from_slice(input)) {
         Ok(knock) => {
-            let server = Server::new(Time(1), &knock, accept());
+            let server = <Server>::new(Time(1), &knock, accept());
             assert!(server.is_connected());
             assert!(!server.welcome().resumed);
         }

@@ -4,6 +4,7 @@
 //! - [`framing`]: frames on a stream of bytes.
 //! - [`convert`]: between messages and the words of `thornback-types`.
 //! - [`object`]: the header of an object in shared memory.
+//! - [`hot`]: the few operations of which there are most, without the generated code.
 //! - `grpc` (with the feature of that name): the generated clients and servers of the gRPC carrier.
 //!
 //! Decoding from [`bytes::Bytes`] copies no payload: values, buffers and ids are slices of the frame that they came in.
@@ -12,6 +13,7 @@ pub mod convert;
 pub mod framing;
 #[cfg(feature = "grpc")]
 pub mod grpc;
+pub mod hot;
 pub mod object;
 
 pub use prost::{DecodeError, Message};

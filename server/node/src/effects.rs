@@ -138,7 +138,10 @@ impl Node {
         match message {
             Message::Log { source, lines } => self.tell_lines(id, source, &lines),
             Message::Run(run) => self.tell_run(id, run),
-            message => self.tell(id, convert::message(message)),
+            message => match convert::send(&mut session.conversation, &message) {
+                Some(sent) => self.told(id, sent),
+                None => self.tell(id, convert::message(message)),
+            },
         }
     }
 
@@ -146,7 +149,12 @@ impl Node {
     fn tell_run(&mut self, id: SessionId, run: Box<thornback_core::effect::Run>) {
         let (task, attempt) = (run.task, run.attempt);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        match session.conversation.send(convert::message(Message::Run(run))) {
+        let message = Message::Run(run);
+        let sent = match convert::send(&mut session.conversation, &message) {
+            Some(sent) => sent,
+            None => session.conversation.send(convert::message(message)),
+        };
+        match sent {
             Err(error @ SendError::TooLarge { .. }) => {
                 let failure = Failure::new(
                     Code::FrameTooLarge,

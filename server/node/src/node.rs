@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use thornback_core::{Core, Effect, Input, Peer};
-use thornback_session::{Accept, Event, Knock, Limits, Position, Server, refusal};
+use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
 use thornback_types::{Code, Failure, NodeId, SessionId, Time};
@@ -20,7 +20,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::arenas::Arenas;
 use crate::control::Waiting;
-use crate::convert::{self, Asked};
+use crate::convert::{self, Asked, Taken};
 use crate::link::Link;
 use crate::processes::Processes;
 use crate::run::Stopping;
@@ -284,7 +284,14 @@ impl Node {
     /// Sends an operation to a session. One that can take no more is ended.
     pub(crate) fn tell(&mut self, id: SessionId, op: server_op::Op) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        if let Err(error) = session.conversation.send(op)
+        let sent = session.conversation.send(op);
+        self.told(id, sent);
+    }
+
+    /// A session was sent something, or could not be.
+    pub(crate) fn told(&mut self, id: SessionId, sent: Result<(), SendError>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        if let Err(error) = sent
             && session.conversation.ended().is_none()
         {
             tracing::warn!(session = id.0, %error, "a session cannot be told what it must be told, and is ended");
@@ -474,8 +481,12 @@ impl Node {
     }
 
     /// Takes one operation in, or refuses it.
-    fn take(&mut self, id: SessionId, position: Position, op: v1::client_op::Op) {
+    fn take(&mut self, id: SessionId, position: Position, op: Taken) {
         self.position = Some((id, position));
+        let op = match op {
+            Taken::Core(op) => return self.feed(Input::Op { session: id, op }),
+            Taken::Wire(op) => op,
+        };
         match convert::op(op) {
             Ok(Asked::Core(op)) => self.feed(Input::Op { session: id, op }),
             Ok(asked) => self.answer(id, asked),

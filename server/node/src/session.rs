@@ -12,6 +12,7 @@ use thornback_wire::v1::{self, server_op};
 
 use crate::arenas::Arenas;
 use crate::convert;
+use crate::convert::Taken;
 use crate::link::Link;
 use crate::repeats::Repeats;
 
@@ -27,7 +28,7 @@ pub(crate) type Sessions = HashMap<SessionId, Session, BuildHasherDefault<InTurn
 /// A session.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) conversation: Server,
+    pub(crate) conversation: Server<Taken>,
     /// The connection that it has now.
     pub(crate) link: Option<Rc<Link>>,
     /// It is in the node's list of those with something to send.
@@ -56,7 +57,7 @@ pub(crate) struct Sent {
 }
 
 impl Session {
-    pub(crate) fn new(conversation: Server, link: Rc<Link>) -> Self {
+    pub(crate) fn new(conversation: Server<Taken>, link: Rc<Link>) -> Self {
         Self {
             conversation,
             link: Some(link),

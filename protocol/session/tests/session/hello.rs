@@ -122,7 +122,7 @@ fn a_welcome_of_another_version_is_refused() {
     let now = Time::ZERO;
     let mut client = Client::new(now, client::Config::new(hello()));
     let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
-    let mut server = Server::new(now, &knock, accept(Limits::default()));
+    let mut server = <Server>::new(now, &knock, accept(Limits::default()));
     let mut frame = v1::ServerFrame::decode(server.poll_transmit(now).unwrap().body()).unwrap();
     if let Some(v1::server_op::Op::Welcome(welcome)) = &mut frame.ops[0].op {
         welcome.version = 2;

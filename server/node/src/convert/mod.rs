@@ -4,10 +4,12 @@
 //! A refusal is a [`Failure`] that names the field. Nothing here decides anything else.
 
 mod client;
+mod hot;
 mod server;
 mod value;
 
 pub(crate) use client::{Asked, functions, op, request};
+pub(crate) use hot::{Taken, send};
 pub(crate) use server::{located_elsewhere, message, reply};
 pub(crate) use value::INLINE_BYTES;
 

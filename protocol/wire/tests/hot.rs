@@ -1,0 +1,197 @@
+//! What is read by hand is what the generated code reads, whatever comes: the plain, the unusual and the broken.
+
+use std::fs;
+
+use bolero::check;
+use bytes::Bytes;
+use thornback_wire::Message;
+use thornback_wire::hot::{self, Slot};
+use thornback_wire::v1::{self, client_op};
+
+/// Reads a frame in both ways, and gives how many of its operations were read by hand.
+fn read_both(body: &[u8]) -> Option<usize> {
+    let expected = v1::ClientFrame::decode(body);
+    let read = hot::client_frame::<client_op::Op>(Bytes::copy_from_slice(body), 0);
+    let (expected, read) = match (expected, read) {
+        (Ok(expected), Ok(read)) => (expected, read),
+        (Err(_), Err(_)) => return None,
+        (expected, read) => panic!("{expected:?} and {read:?} of {body:02x?}"),
+    };
+    let by_hand = read.ops.iter().filter(|slot| matches!(slot, Slot::Hot(_))).count();
+    let ops = read.ops.into_iter().map(|slot| match slot {
+        Slot::Hot(op) => v1::ClientOp { op: Some(op) },
+        Slot::Cold(slot) => slot,
+    });
+    let read = v1::ClientFrame { seq: read.seq, ack: read.ack, ops: ops.collect() };
+    assert_eq!(read, expected, "{body:02x?}");
+    Some(by_hand)
+}
+
+fn id(byte: u8, index: u32) -> Bytes {
+    let mut id = [byte; 16];
+    id[12..].copy_from_slice(&index.to_be_bytes());
+    Bytes::copy_from_slice(&id)
+}
+
+fn value(data: &[u8]) -> v1::Value {
+    v1::Value { format: 1, data: Bytes::copy_from_slice(data), ..Default::default() }
+}
+
+fn rich() -> v1::Value {
+    v1::Value {
+        format: 5,
+        data: vec![3; 200].into(),
+        refs: vec![id(1, 1), id(2, 7)],
+        buffers: vec![Bytes::new(), Bytes::from_static(b"buffer")],
+        schema: "python/pickle5".to_owned(),
+    }
+}
+
+fn arg(value: v1::Value) -> v1::Arg {
+    v1::Arg { keyword: String::new(), arg: Some(v1::arg::Arg::Value(value)) }
+}
+
+/// Operations as SDKs send them.
+fn plain() -> Vec<client_op::Op> {
+    let reference = v1::Arg { keyword: "k\u{e9}y".to_owned(), arg: Some(v1::arg::Arg::Ref(id(5, 1))) };
+    let results = |results: Vec<v1::result::Result>| {
+        results.into_iter().map(|result| v1::Result { result: Some(result) }).collect()
+    };
+    vec![
+        client_op::Op::Submit(v1::Submit { task: id(1, 0), ..Default::default() }),
+        client_op::Op::Submit(v1::Submit {
+            task: id(1, 0),
+            declaration: 300,
+            args: vec![arg(value(b"x")), reference.clone(), arg(rich())],
+            parent: id(2, 0),
+        }),
+        client_op::Op::Call(v1::Call {
+            task: id(1, 0),
+            actor: id(3, 0),
+            declaration: u32::MAX,
+            args: vec![arg(value(b"")), reference],
+            parent: id(2, 0),
+        }),
+        client_op::Op::Done(v1::Done { task: id(1, 0), attempt: 1, yielded: 1 << 40, ..Default::default() }),
+        client_op::Op::Done(v1::Done {
+            task: id(1, 0),
+            attempt: 2,
+            results: results(vec![
+                v1::result::Result::Value(value(b"result")),
+                v1::result::Result::Stored(true),
+                v1::result::Result::Value(rich()),
+            ]),
+            ..Default::default()
+        }),
+        client_op::Op::Refs(v1::Refs { retain: vec![id(4, 1)], drop: vec![id(5, 1), id(6, 2)] }),
+        client_op::Op::Refs(v1::Refs::default()),
+    ]
+}
+
+/// The same kinds of operation with what must not be taken for plain.
+fn unusual() -> Vec<client_op::Op> {
+    let failure = Some(Box::new(v1::Failure { code: 1, ..Default::default() }));
+    vec![
+        client_op::Op::Submit(v1::Submit { task: id(1, 1), ..Default::default() }),
+        client_op::Op::Submit(v1::Submit { task: Bytes::from_static(b"short"), ..Default::default() }),
+        client_op::Op::Submit(v1::Submit {
+            task: id(1, 0),
+            args: vec![v1::Arg::default()],
+            ..Default::default()
+        }),
+        client_op::Op::Submit(v1::Submit {
+            task: id(1, 0),
+            args: vec![arg(v1::Value { format: 0, ..value(b"x") })],
+            ..Default::default()
+        }),
+        client_op::Op::Submit(v1::Submit {
+            task: id(1, 0),
+            args: vec![arg(value(&[0; 20_000]))],
+            ..Default::default()
+        }),
+        client_op::Op::Call(v1::Call { task: id(1, 0), ..Default::default() }),
+        client_op::Op::Done(v1::Done { task: id(1, 0), failure, ..Default::default() }),
+        client_op::Op::Done(v1::Done {
+            task: id(1, 0),
+            results: vec![v1::Result { result: Some(v1::result::Result::Stored(false)) }],
+            ..Default::default()
+        }),
+        client_op::Op::Refs(v1::Refs { drop: vec![Bytes::from_static(b"short")], ..Default::default() }),
+    ]
+}
+
+fn frame(ops: Vec<client_op::Op>) -> Vec<u8> {
+    let ops = ops.into_iter().map(|op| v1::ClientOp { op: Some(op) }).collect();
+    v1::ClientFrame { seq: 1 << 33, ack: 7, ops }.encode_to_vec()
+}
+
+#[test]
+fn the_plain_is_read_by_hand_and_the_unusual_is_not() {
+    for op in plain() {
+        assert_eq!(read_both(&frame(vec![op.clone()])), Some(1), "{op:?}");
+    }
+    for op in unusual() {
+        assert_eq!(read_both(&frame(vec![op.clone()])), Some(0), "{op:?}");
+    }
+    let all: Vec<_> = unusual().into_iter().chain(plain()).collect();
+    assert_eq!(read_both(&frame(all)), Some(plain().len()));
+}
+
+#[test]
+fn every_byte_of_every_operation_changed_or_cut_off() {
+    for op in plain().into_iter().chain(unusual()) {
+        let whole = frame(vec![op]);
+        for at in 0..whole.len().min(1_000) {
+            read_both(&whole[..at]);
+            let mut changed = whole.clone();
+            for byte in 0..=u8::MAX {
+                changed[at] = byte;
+                read_both(&changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn fields_that_come_twice_or_in_another_order() {
+    for op in plain() {
+        let body = v1::ClientOp { op: Some(op) }.encode_to_vec();
+        // The operation twice in one slot, and the frame's own numbers in front, behind and twice.
+        let mut twice = vec![0x1a];
+        prost::encoding::encode_varint(2 * body.len() as u64, &mut twice);
+        twice.extend([&body[..], &body[..]].concat());
+        read_both(&twice);
+        let whole = frame(vec![v1::ClientOp::decode(&body[..]).unwrap().op.unwrap()]);
+        read_both(&[&whole[..], &whole[..]].concat());
+        read_both(&[&whole[..], &[0x08, 0x05, 0x10, 0x06]].concat());
+        // A field of a later version.
+        read_both(&[&whole[..], &[0x78, 0x01]].concat());
+    }
+}
+
+#[test]
+fn the_corpus_of_frames() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/__fuzz__/client_frame/corpus");
+    let files: Vec<_> = fs::read_dir(corpus).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 5);
+    for file in files {
+        read_both(&fs::read(file).unwrap());
+    }
+}
+
+#[test]
+fn hot_frame() {
+    check!().with_iterations(20_000).for_each(|bytes: &[u8]| {
+        read_both(bytes);
+        // Random bytes are seldom a frame: put them into one, and into each kind of operation.
+        for key in [&[0x5a][..], &[0x62], &[0xc2, 0x01], &[0xf2, 0x01]] {
+            let mut op = key.to_vec();
+            prost::encoding::encode_varint(bytes.len() as u64, &mut op);
+            op.extend_from_slice(bytes);
+            let mut frame = vec![0x1a];
+            prost::encoding::encode_varint(op.len() as u64, &mut frame);
+            frame.extend_from_slice(&op);
+            read_both(&frame);
+        }
+    });
+}
