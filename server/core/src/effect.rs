@@ -37,7 +37,7 @@ pub enum Effect {
     CloseArena { arena: u32 },
     /// Bytes from a session without shared memory.
     WriteArena { location: Location, data: Bytes },
-    /// Give the pages back to the system; their content is no longer needed.
+    /// Give the pages back to the system; their content is no longer needed. Answered by `Punched`; until then nobody is given the range.
     PunchArena { location: Location },
     /// Send the bytes of an object as `Chunk`s. Answered by `BytesSent`; until then the location stays valid.
     SendBytes { session: SessionId, object: ObjectId, location: Location },

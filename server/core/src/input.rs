@@ -39,6 +39,8 @@ pub enum Input {
     Spilled { object: ObjectId, result: Result<(), StoreError> },
     /// `Effect::Restore` is done (the bytes are in the arena), or failed.
     Restored { object: ObjectId, result: Result<(), StoreError> },
+    /// `Effect::PunchArena` is done, or failed: either way nothing more happens to what is written there.
+    Punched { location: crate::effect::Location },
     /// `Effect::SendBytes` is done, or its session is gone.
     BytesSent { session: SessionId, object: ObjectId },
     /// `Effect::Copy` is done, or failed.

@@ -29,12 +29,9 @@ impl Arenas {
         Ok(())
     }
 
-    pub(crate) fn close(&mut self, number: u32) {
-        let Some(arena) = self.open.remove(&number) else { return };
-        // Sessions may have it mapped for as long as they like; its pages are given back now.
-        if let Err(error) = arena.punch(0, arena.size()) {
-            tracing::warn!(number, %error, "cannot give the pages of a closed arena back");
-        }
+    /// Takes an arena away, whose pages are still there.
+    pub(crate) fn close(&mut self, number: u32) -> Option<Arena> {
+        self.open.remove(&number)
     }
 
     pub(crate) fn get(&self, number: u32) -> Result<&Arena, Error> {
@@ -54,10 +51,6 @@ impl Arenas {
 
     pub(crate) fn read(&self, location: Location) -> Result<Bytes, Error> {
         self.get(location.arena)?.read(location.offset, location.size)
-    }
-
-    pub(crate) fn punch(&self, location: Location) -> Result<(), Error> {
-        self.get(location.arena)?.punch(location.offset, location.size)
     }
 
     /// The descriptor that goes with an announcement.

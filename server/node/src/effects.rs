@@ -34,7 +34,15 @@ impl Node {
                 }
             }
             Effect::CloseArena { arena } => {
-                self.arenas.close(arena);
+                if let Some(closed) = self.arenas.close(arena) {
+                    // Sessions may have it mapped for as long as they like; its pages are given back now.
+                    let size = closed.size();
+                    guard(&self.stop, async move {
+                        if let Err(error) = punch(Ok(closed), 0, size).await {
+                            tracing::warn!(arena, %error, "cannot give the pages of a closed arena back");
+                        }
+                    });
+                }
                 self.sessions.values_mut().for_each(|session| session.forget_arena(arena));
             }
             Effect::WriteArena { location, data } => {
@@ -48,9 +56,12 @@ impl Node {
                 }
             }
             Effect::PunchArena { location } => {
-                if let Err(error) = self.arenas.punch(location) {
-                    tracing::warn!(%error, "cannot give pages of an arena back");
-                }
+                self.in_background(location, move |arena| async move {
+                    if let Err(error) = punch(arena, location.offset, location.size).await {
+                        tracing::warn!(%error, "cannot give pages of an arena back");
+                    }
+                    Input::Punched { location }
+                });
             }
             Effect::SendBytes { session, object, location } => match self.sessions.get_mut(&session) {
                 Some(known) => {
@@ -231,6 +242,18 @@ impl Node {
             }
         });
     }
+}
+
+/// Gives pages back to the system, on a thread that may wait: a gigabyte takes a tenth of a second.
+async fn punch(
+    arena: Result<thornback_store::Arena, thornback_store::Error>,
+    offset: u64,
+    size: u64,
+) -> Result<(), thornback_store::Error> {
+    let arena = arena?;
+    tokio::task::spawn_blocking(move || arena.punch(offset, size))
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
 fn store_error(error: thornback_store::Error) -> StoreError {

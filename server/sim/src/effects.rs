@@ -65,7 +65,11 @@ impl World {
                 let after = self.rng.delay(scale);
                 self.after(after, Event::Kill(host, life, worker, status));
             }
-            Effect::RetirePool { .. } | Effect::PunchArena { .. } | Effect::Pace { .. } => {}
+            Effect::RetirePool { .. } | Effect::Pace { .. } => {}
+            Effect::PunchArena { location } => {
+                let after = self.disk_time();
+                self.after(after, Event::Punch(host, life, location));
+            }
             Effect::OpenArena { arena, size } => {
                 self.check(|world| world.hosts[host].memory.open(arena, size))
             }

@@ -109,6 +109,7 @@ pub(crate) enum Event {
         location: Location,
     },
     SendBytes(usize, u64, SessionId, ObjectId, Location),
+    Punch(usize, u64, Location),
     Crash(usize),
     Restart(usize),
     Cut(usize, usize),
@@ -459,6 +460,9 @@ impl World {
             }
             Event::Copy { host, life, object, from, remote, location } if self.is_up(host, life) => {
                 self.copy(host, object, from, remote, location);
+            }
+            Event::Punch(host, life, location) if self.is_up(host, life) => {
+                self.tell_core(host, Input::Punched { location });
             }
             Event::SendBytes(host, life, session, object, location) if self.is_up(host, life) => {
                 // What is sent to a session that was ended meanwhile reaches nobody.

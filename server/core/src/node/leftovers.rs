@@ -17,6 +17,7 @@ impl Node {
             ("objects", self.objects.len()),
             ("pulls", self.pulling.len()),
             ("rooms being filled", self.restoring.len()),
+            ("ranges being given back", self.store.punching.len()),
             ("spills of freed objects", self.spills_to_drop.len()),
             ("fills of freed objects", self.fills_to_drop.len()),
             ("refs on their way", self.passing.len()),

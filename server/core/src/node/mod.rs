@@ -194,6 +194,7 @@ impl Node {
             Input::WorkerPrinted { worker, lines } => self.worker_printed(worker, lines),
             Input::Memory { total, available, workers } => self.memory_read(total, available, &workers),
             Input::Spilled { object, result } => self.spilled(object, result),
+            Input::Punched { location } => self.punched(location),
             Input::Restored { object, result } => self.restored(object, result),
             Input::BytesSent { session, object } => self.unpin(session, object),
             Input::Copied { object, from, result } => self.copied(object, from, result),

@@ -12,7 +12,7 @@ impl Node {
     /// Evicts until `size` bytes are free, or will be once what is being written is on disk.
     pub(super) fn make_room(&mut self, size: u64) {
         if self.store.disk_full.is_some() && self.store.spilling == 0 {
-            if !self.let_go_of_copies(size) {
+            if !self.let_go_of_copies(size) && self.store.spilling == 0 {
                 return self.fail_for_want_of_disk();
             }
             self.store.disk_full = None;

@@ -23,12 +23,17 @@ pub(crate) struct Store {
     pub(super) uses: u64,
     /// Requests that wait for room, in order: small ones do not overtake a large one, which else might never be served.
     pub(super) queue: VecDeque<Wanted>,
-    /// Being written to disk, to be free once it is there.
+    /// Being written to disk or given back to the system, to be free once that is done.
     pub(super) spilling: u64,
+    /// Ranges whose pages are being given back, by arena and offset, and their sizes.
+    pub(crate) punching: BTreeMap<(u32, u64), u64>,
     pub(crate) spilled_bytes: u64,
     /// Disk is full: the reason. Cleared by the next success.
     pub(super) disk_full: Option<String>,
 }
+
+/// Smaller ranges are not worth a call to the system.
+const PUNCH_BYTES_MIN: u64 = 1 << 20;
 
 /// A request for room.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +64,7 @@ impl Store {
             uses: 0,
             queue: VecDeque::new(),
             spilling: 0,
+            punching: BTreeMap::new(),
             spilled_bytes: 0,
             disk_full: None,
         }
@@ -615,12 +621,27 @@ impl Node {
     pub(super) fn free_location(&mut self, location: Location) {
         let many = self.store.arenas.len() > 1;
         if let Some((job, arena)) = self.store.arenas.get_mut(&location.arena) {
+            // Touched pages are worth keeping, unless another arena may need the memory.
+            if many && location.size >= PUNCH_BYTES_MIN {
+                self.store.punching.insert((location.arena, location.offset), location.size);
+                self.store.spilling += padded(location.size);
+                self.out.push(Effect::PunchArena { location });
+                return;
+            }
             let job = *job;
             arena.give(location.offset, location.size);
-            // Touched pages are worth keeping, unless another arena may need the memory.
-            if many && location.size >= 1 << 20 {
-                self.out.push(Effect::PunchArena { location });
-            }
+            self.close_arena_if_empty(job);
+        }
+    }
+
+    /// Pages were given back to the system, so nothing will take away what is written there from now on.
+    pub(crate) fn punched(&mut self, location: Location) {
+        let Some(size) = self.store.punching.remove(&(location.arena, location.offset)) else { return };
+        self.store.spilling = self.store.spilling.saturating_sub(padded(size));
+        if let Some((job, arena)) = self.store.arenas.get_mut(&location.arena) {
+            let job = *job;
+            arena.give(location.offset, size);
+            self.serve_room();
             self.close_arena_if_empty(job);
         }
     }

@@ -12,7 +12,7 @@
 //! yield w1 t1 INDEX VALUE         consumed d1 t1 N   blocked w1 t1 / unblocked w1 t1           returned w1 t1 t2      announce w1 f
 //! put d1 o1 VALUE                 create d1 o1 SIZE of=t1   seal d1 o1 REFS    abort d1 o1     write d1 o1 OFFSET SIZE
 //! watch d1 o1    fetch d1 o1 quiet    release d1 o1    retain d1 o1    drop d1 o1               refs d1 retain=o1 drop=o2
-//! spilled o1 ok | full | broken   restored o1 ok | damaged   sent d1 o1
+//! spilled o1 ok | full | broken   restored o1 ok | damaged   sent d1 o1    punched ARENA+OFFSET:SIZE
 //! group d1 g1 strict-pack 1 0.5   remove-group d1 g1 advance 5s                                status | tasks | actors | objects | sessions
 //! ```
 
@@ -24,7 +24,7 @@ use thornback_core::input::{
     ActorOptions, Arg, ArgValue, Declaration, ExitStatus, Function, Output, PoolSpec, Printed, Request,
     Retries, Returns, StoreError, Strategy,
 };
-use thornback_core::{Config, Input, Listing, Op, Peer};
+use thornback_core::{Config, Input, Listing, Location, Op, Peer};
 use thornback_types::{Code, Failure, Format, ObjectId, Resources, TaskId, UNITS_PER_WHOLE, Value, WorkerId};
 
 use crate::show;
@@ -175,6 +175,14 @@ fn machine_input(world: &mut World, words: &mut Words) -> Parsed<Option<Input>> 
             object: world.names.object(&words.next("an object")?),
             result: store_result(words)?,
         },
+        "punched" => {
+            let at = words.next("arena+offset:size")?;
+            let parts: Vec<u64> = at.split(['+', ':']).map(number).collect::<Parsed<_>>()?;
+            let [arena, offset, size] = parts[..] else {
+                return Err(format!("{at} is not arena+offset:size"));
+            };
+            Input::Punched { location: Location { arena: arena as u32, offset, size } }
+        }
         "sent" => {
             let session = world.names.session(&words.next("a session")?);
             Input::BytesSent { session, object: world.names.object(&words.next("an object")?) }
