@@ -99,23 +99,24 @@ fn cold<M>(body: Bytes) -> Result<ClientFrame<M>, DecodeError> {
 }
 
 /// An operation, if it is one of these and plain.
-fn client_op<M: Make>(mut op: &[u8]) -> Option<M> {
+fn client_op<M: Make>(op: &[u8]) -> Option<M> {
     if op.len() > OP_BYTES_MAX {
         return None;
     }
-    let key = op.split_first_chunk::<2>()?.0;
-    let (skip, read): (usize, fn(&[u8]) -> Option<M>) = match key {
-        // Fields 11, 12, 24 and 30, length-delimited; keys of fields above 15 have two bytes.
-        [0x5a, _] => (1, submit),
-        [0x62, _] => (1, call),
-        [0xc2, 0x01] => (2, refs),
-        [0xf2, 0x01] => (2, done),
-        _ => return None,
-    };
-    op = &op[skip..];
-    let body = bytes(&mut op)?;
-    // A second operation in the same slot would replace the first.
-    if op.is_empty() { read(body) } else { None }
+    // A key of a field above 15 has two bytes.
+    match op {
+        [0x5a, rest @ ..] => submit(alone(rest)?),
+        [0x62, rest @ ..] => call(alone(rest)?),
+        [0xc2, 0x01, rest @ ..] => refs(alone(rest)?),
+        [0xf2, 0x01, rest @ ..] => done(alone(rest)?),
+        _ => None,
+    }
+}
+
+/// The body of an operation behind its key. A second one in the same slot would replace the first.
+fn alone(mut rest: &[u8]) -> Option<&[u8]> {
+    let body = bytes(&mut rest)?;
+    rest.is_empty().then_some(body)
 }
 
 fn submit<M: Make>(mut rest: &[u8]) -> Option<M> {
