@@ -177,7 +177,9 @@ impl Worker {
                 let word = match outcome {
                     Ok(value) => value_word(&value).ok_or_else(|| Failure::new(Code::Internal, "no word")),
                     Err(failure) => {
-                        cx.history.failure(self.ids.session, object, &failure);
+                        if self.is_wanted(cx, object) {
+                            cx.history.failure(self.ids.session, object, &failure);
+                        }
                         Err((*failure).clone())
                     }
                 };
@@ -338,15 +340,18 @@ impl Worker {
         self.loaded(cx, at);
     }
 
-    fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
+    /// Whether something waits for this object that is surely not over. What a task refers to may be gone once it is, or is answered.
+    fn is_wanted(&self, cx: &Context<'_>, object: ObjectId) -> bool {
         let waits = |job: &&Job| {
-            job.args.iter().any(|slot| matches!(slot, Slot::Borrowed(o) if *o == object))
-                || job.children.iter().any(|(child, _)| *child == object)
+            let slot = |slot: &Slot| matches!(slot, Slot::Fetched(o) | Slot::Borrowed(o) if *o == object);
+            job.args.iter().any(slot) || job.children.iter().any(|(child, _)| *child == object)
         };
         let mut waiting = self.jobs.iter().filter(waits).peekable();
-        let wanted = waiting.peek().is_some() && !waiting.any(|job| cx.history.may_be_over(job.task));
-        // What a task refers to may be gone once it is over, or answered.
-        if wanted || !matches!(outcome, Outcome::Failure(_)) {
+        waiting.peek().is_some() && !waiting.any(|job| cx.history.may_be_over(job.task))
+    }
+
+    fn completed(&mut self, cx: &mut Context<'_>, object: ObjectId, outcome: &Outcome) {
+        if self.is_wanted(cx, object) || !matches!(outcome, Outcome::Failure(_)) {
             cx.history.outcome(self.ids.session, object, outcome);
         }
         match outcome {

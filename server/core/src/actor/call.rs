@@ -517,11 +517,7 @@ impl Node {
     /// Asks the registry to end an actor.
     pub(crate) fn kill_actor(&mut self, actor: ActorId, restart: bool, graceful: bool) -> Taken {
         let failure = Arc::new(Failure::new(Code::ActorDied, "The actor was killed.").of_actor(actor));
-        if let Some(task) = self.tasks.get(&actor.creation()).filter(|task| task.state == TaskState::Waiting)
-        {
-            let id = task.spec.id;
-            self.end_task(id, &failure, true);
-        }
+        self.end_unregistered(actor, &failure);
         match self.called.get_mut(&actor) {
             Some(called) if graceful => {
                 called.closing.get_or_insert(Closing { failure, told: false });
@@ -530,6 +526,13 @@ impl Node {
             _ => self.mail_head(PeerMessage::KillActor { actor, restart, graceful, failure }),
         }
         Ok(())
+    }
+
+    /// The registry has not heard of an actor whose constructor's arguments are not ready, and must not hear of it any more.
+    fn end_unregistered(&mut self, actor: ActorId, failure: &Failure) {
+        if self.tasks.get(&actor.creation()).is_some_and(|task| task.state == TaskState::Waiting) {
+            self.end_task(actor.creation(), failure, true);
+        }
     }
 
     /// Tells the registry of a graceful end once nothing waits here for its arguments any more: what the host has then is what is still run.
@@ -546,6 +549,7 @@ impl Node {
     pub(crate) fn actor_unreferenced(&mut self, actor: ActorId) {
         let failure =
             Arc::new(Failure::new(Code::ActorDied, "No handle to the actor is left.").of_actor(actor));
+        self.end_unregistered(actor, &failure);
         self.mail_head(PeerMessage::KillActor { actor, restart: false, graceful: true, failure });
         self.forget_called_if_unused(actor);
     }

@@ -134,9 +134,7 @@ impl Node {
 
     fn forget_creation_run(&mut self, task: TaskId) {
         let Some(run) = self.runs.remove(&task) else { return };
-        if let Some(pool) = self.classes.get(&run.class).map(|class| class.key.pool) {
-            self.forget_pool_if_empty(pool);
-        }
+        self.forget_pool_of(run.class);
         for object in run.pins {
             self.unpin_many(object, 1);
         }

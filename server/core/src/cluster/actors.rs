@@ -46,8 +46,19 @@ impl Cluster {
         {
             return self.name_taken(from, &spec, holder, reply);
         }
-        if self.actors.get(&id).is_some_and(|known| known.spec.is_some()) {
-            return;
+        match self.actors.get(&id).map(|known| (&known.state, known.spec.is_some())) {
+            Some((State::Dead(failure), _)) => {
+                // It was killed before it came here.
+                let failure = Arc::clone(failure);
+                if let Some((session, number)) = reply {
+                    let reply = Reply::Failure(Box::new((*failure).clone()));
+                    self.mail(from, PeerMessage::Answer { session, number, reply, owners: Vec::new() });
+                }
+                let state = ActorState::Dead { failure };
+                return self.mail(from, PeerMessage::ActorState { actor: id, state });
+            }
+            Some((_, true)) => return,
+            _ => {}
         }
         if !spec.options.name.is_empty() {
             self.names.insert(key, id);
@@ -232,8 +243,12 @@ impl Cluster {
     ) {
         let Some(actor) = self.actors.get(&id) else {
             // It may be on its way from its creator; that one's registration must find it dead.
-            let state = ActorState::Dead { failure };
-            return self.mail(from, PeerMessage::ActorState { actor: id, state });
+            let state = State::Dead(Arc::clone(&failure));
+            let restarts = Retries::Limited(0);
+            let subscribers = BTreeSet::new();
+            self.actors.insert(id, Registered { spec: None, state, life: 0, restarts, subscribers });
+            self.remember_dead(id);
+            return self.mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
         };
         let life = actor.life;
         let home = match &actor.state {
@@ -376,6 +391,10 @@ impl Cluster {
                 }
             }
         }
+        self.remember_dead(id);
+    }
+
+    fn remember_dead(&mut self, id: ActorId) {
         self.dead.push_back(id);
         if self.dead.len() > DEAD_MAX
             && let Some(oldest) = self.dead.pop_front()

@@ -11,7 +11,7 @@ use crate::message::RunOutcome;
 use crate::node::Node;
 use crate::node::session::is_of;
 use crate::node::timer::Timer;
-use crate::task::{RunState, TaskState};
+use crate::task::{Kind, Run, RunState, TaskState};
 
 /// Heartbeats without any answer after which a node takes itself for given up. More than the head's own patience.
 const HEAD_SILENT_MAX: u32 = 10;
@@ -139,8 +139,9 @@ impl Node {
             return;
         }
         self.view.retain(|n| n.node != node);
-        // What it wanted run here is of no use to anyone.
-        for id in self.runs.sorted_keys(|_, run| run.spec.owner == node) {
+        // What it wanted run here is of no use to anyone. (Which actors end with it, the registry says.)
+        let is_useless = |run: &Run| run.spec.owner == node && !matches!(run.spec.kind, Kind::Create(_));
+        for id in self.runs.sorted_keys(|_, run| is_useless(run)) {
             match self.runs.get(&id).map(|run| run.state) {
                 Some(RunState::Sent) => self.interrupt(id, Code::Cancelled),
                 Some(_) => {

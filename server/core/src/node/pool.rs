@@ -7,6 +7,7 @@ use thornback_types::{Code, Failure, JobId, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Effect, Message, Pool};
 use crate::input::{Declaration, Function, PoolSpec};
+use crate::node::queue::ClassId;
 use crate::node::{Node, Taken, invalid};
 
 /// Starts that fail in a row before the tasks that wait for the pool fail too.
@@ -132,6 +133,22 @@ impl Node {
 
     /// Decides where a declaration's calls run.
     pub(crate) fn find_pool(&self, job: JobId, default: Option<u32>, declaration: &Declaration) -> Found {
+        match self.find_live_pool(job, default, declaration) {
+            // A worker's own pool serves it as long as it lives, though it works for the caller of another job, or its driver is gone and the pool
+            // retired.
+            Found::Nowhere(failure) => {
+                let own = default.and_then(|pool| self.pools.by_number.get(&pool)).filter(|pool| {
+                    let serves = declaration.code.is_some() || pool.serves(&declaration.function);
+                    let named = declaration.pool.as_deref().is_none_or(|name| name == pool.pool.spec.name);
+                    serves && named
+                });
+                own.map_or(Found::Nowhere(failure), |pool| Found::Pool(pool.pool.number))
+            }
+            found => found,
+        }
+    }
+
+    fn find_live_pool(&self, job: JobId, default: Option<u32>, declaration: &Declaration) -> Found {
         let named = declaration.pool.as_deref();
         let mine = |p: &PoolState| {
             !p.retired && p.job.is_none_or(|j| j == job) && named.is_none_or(|name| p.pool.spec.name == name)
@@ -302,6 +319,13 @@ impl Node {
         self.classes
             .values()
             .any(|class| class.key.pool == number && (!class.queue.is_empty() || class.staging > 0))
+    }
+
+    /// A run of this class has ended before it began.
+    pub(crate) fn forget_pool_of(&mut self, class: ClassId) {
+        if let Some(pool) = self.classes.get(&class).map(|class| class.key.pool) {
+            self.forget_pool_if_empty(pool);
+        }
     }
 
     pub(crate) fn forget_pool_if_empty(&mut self, number: u32) {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use thornback_types::{Failure, JobId, NodeId, ObjectId, SessionId, TaskId, Value};
 
+pub(crate) use ready::unknown;
 pub(crate) use store::Store;
 
 use crate::effect::Location;

@@ -64,7 +64,7 @@ impl Node {
         }
     }
 
-    fn tell_waiters(&mut self, object: ObjectId, outcome: Outcome) {
+    pub(super) fn tell_waiters(&mut self, object: ObjectId, outcome: Outcome) {
         let Some(record) = self.objects.get_mut(&object) else { return };
         let watcher = record.watcher.take();
         let Some(rare) = &mut record.rare else {

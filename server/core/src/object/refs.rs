@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
 
+use crate::effect::Outcome;
 use crate::message::{Owners, PeerMessage, RemoteOutcome, StoredArg};
 use crate::node::Node;
 use crate::object::{ObjectRecord, ObjectState};
@@ -258,16 +259,17 @@ impl Node {
             }
         }
         for arg in stored {
-            let me = self.me;
-            let Some(record) = self.objects.get_mut(&arg.object) else { continue };
-            if record.owner != me {
-                if record.is_pending() {
-                    record.state = ObjectState::Stored(arg.size);
-                }
-                let elsewhere = &mut record.rare().elsewhere;
-                elsewhere.extend(arg.at.iter().filter(|node| **node != me));
-                elsewhere.sort_unstable();
-                elsewhere.dedup();
+            let Some(record) = self.objects.get_mut(&arg.object).filter(|record| record.owner != me) else {
+                continue;
+            };
+            let news = record.is_pending();
+            let elsewhere = &mut record.rare().elsewhere;
+            elsewhere.extend(arg.at.iter().filter(|node| **node != me));
+            elsewhere.sort_unstable();
+            elsewhere.dedup();
+            if news {
+                record.state = ObjectState::Stored(arg.size);
+                self.tell_waiters(arg.object, Outcome::Stored(arg.size));
             }
         }
     }
@@ -283,10 +285,12 @@ impl Node {
 
     /// A ref whose owner was gone before the ref came.
     fn adopt_orphan(&mut self, object: ObjectId, owner: NodeId) {
-        if !self.objects.contains_key(&object) {
-            self.objects.insert(object, ObjectRecord::new(owner, JobId::default()));
-            self.orphan(object, owner);
-        }
+        let me = self.me;
+        self.objects.get_or_insert_with(object, || {
+            let mut record = ObjectRecord::new(me, JobId::default());
+            record.state = ObjectState::Failure(owner_gone(owner));
+            record
+        });
     }
 
     /// An owner is gone, and with it whoever could say what became of its objects. This node takes its place for those that it knows: what it can
@@ -306,8 +310,7 @@ impl Node {
         rare.grants = 0;
         rare.kept_for_owner = false;
         if object.0.index() != 0 {
-            let message = format!("The node {owner}, which owned the object, is gone.");
-            self.object_failed(object, &Arc::new(Failure::new(Code::OwnerDied, message)));
+            self.object_failed(object, &owner_gone(owner));
         }
     }
 
@@ -329,4 +332,9 @@ impl Node {
         }
         wrong
     }
+}
+
+fn owner_gone(node: NodeId) -> Arc<Failure> {
+    let message = format!("The node {node}, which owned the object, is gone.");
+    Arc::new(Failure::new(Code::OwnerDied, message))
 }

@@ -195,6 +195,9 @@ impl Node {
                 self.unpin_many(object, 1);
             }
             self.let_go_of_filled(run.filled);
+            if run.state != RunState::Sent {
+                self.forget_pool_of(run.class);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::message::{Owners, PeerMessage, RemoteOutput, RunOutcome, StoredArg};
 use crate::node::queue::ArgsNear;
 use crate::node::worker::WorkerState;
 use crate::node::{Node, Taken};
-use crate::object::{Fetcher, ObjectState};
+use crate::object::{Fetcher, ObjectState, unknown};
 use crate::task::{Kind, RunState, TaskSpec};
 
 impl Node {
@@ -164,7 +164,8 @@ impl Node {
     fn check_args(&self, task: TaskId) -> Taken {
         let failed = |object| match self.objects.get(&object).map(|record| &record.state) {
             Some(ObjectState::Failure(failure)) => Some((**failure).clone()),
-            _ => None,
+            Some(_) => None,
+            None => Some(unknown(object)),
         };
         let failure = self.runs.get(&task).and_then(|run| run.spec.dependencies().find_map(failed));
         failure.map_or(Ok(()), |failure| Err(Box::new(failure)))
@@ -329,6 +330,10 @@ impl Node {
         let Some(run) = self.runs.remove(&task) else { return };
         for object in run.pins {
             self.unpin_many(object, 1);
+        }
+        if run.state != RunState::Sent {
+            // Its pool may have come here with it, and have no worker whose end would end it.
+            self.forget_pool_of(run.class);
         }
         let (owner, attempt) = (run.spec.owner, run.attempt);
         if owner == self.me {
