@@ -450,13 +450,13 @@ impl Node {
             .is_some_and(|called| called.restarts && !matches!(called.state, ActorState::Dead { .. }))
     }
 
-    /// A call that was over is made again, behind those that wait.
+    /// A call that was over is made again, before those that wait and were made after it.
     pub(crate) fn call_again(&mut self, actor: ActorId, caller: SessionId, id: TaskId) {
         self.hold(ObjectId(actor.0));
         if let Some(called) = self.called.get_mut(&actor) {
             *called.pending.entry(caller).or_insert(0) += 1;
-            called.queues.entry(caller).or_default().push_back(id);
         }
+        self.queue_again(actor, vec![id]);
     }
 
     /// A call that failed and may be tried again goes back to its place in its caller's queue.
@@ -550,7 +550,11 @@ impl Node {
         let failure =
             Arc::new(Failure::new(Code::ActorDied, "No handle to the actor is left.").of_actor(actor));
         self.end_unregistered(actor, &failure);
-        self.mail_head(PeerMessage::KillActor { actor, restart: false, graceful: true, failure });
+        // One that is dead was never registered, or the registry has said so.
+        let is_dead = |called: &Called| matches!(called.state, ActorState::Dead { .. });
+        if !self.called.get(&actor).is_some_and(is_dead) {
+            self.mail_head(PeerMessage::KillActor { actor, restart: false, graceful: true, failure });
+        }
         self.forget_called_if_unused(actor);
     }
 }

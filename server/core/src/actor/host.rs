@@ -10,10 +10,13 @@ use crate::message::{ActorSpec, PeerMessage, RunOutcome};
 use crate::node::queue::{ArgsNear, ClassId};
 use crate::node::worker::WorkerState;
 use crate::node::{Node, Taken};
-use crate::task::{Run, RunState, TaskSpec};
+use crate::task::{Kind, Run, RunState, TaskSpec};
 
 /// Calls that are sent ahead to an actor's worker, besides those that it runs at once. Its order is its own, so nothing is lost by it.
 const AHEAD: usize = 256;
+
+/// How far down its mailbox a call that can be sent is looked for.
+const OVERTAKEN_MAX: usize = 1024;
 
 /// An actor that lives here, or is about to.
 #[derive(Debug)]
@@ -46,6 +49,9 @@ impl Node {
         }
         self.supersede_run(creation.id);
         let pool = creation.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool));
+        if let Some(last) = self.hosted.get(&actor).map(|hosted| hosted.life) {
+            self.hosted_gone(actor, last);
+        }
         self.hosted
             .insert(actor, Hosted { spec, life, worker: None, mailbox: VecDeque::new(), ending: None });
         match pool {
@@ -146,9 +152,11 @@ impl Node {
     /// The constructor raised: another life would do the same.
     pub(crate) fn actor_not_created(&mut self, actor: ActorId, task: TaskId, failure: Arc<Failure>) {
         self.forget_creation_run(task);
-        let Some(hosted) = self.hosted.remove(&actor) else { return };
+        let Some(hosted) = self.hosted.get(&actor) else { return };
+        let life = hosted.life;
         let failure = Arc::new(could_not_be_created(actor, &hosted.spec.creation.declaration.name, &failure));
-        self.mail_head(PeerMessage::ActorNotStarted { actor, life: hosted.life, failure });
+        self.mail_head(PeerMessage::ActorNotStarted { actor, life, failure });
+        self.hosted_gone(actor, life);
     }
 
     /// The worker died while it ran the constructor.
@@ -212,25 +220,41 @@ impl Node {
                 return;
             }
             let in_flight = self.workers.get(&worker).map_or(0, |w| w.running.len());
-            let Some(front) = hosted.mailbox.front().copied() else {
+            if hosted.mailbox.is_empty() {
                 if hosted.ending.is_some() && in_flight == 0 {
                     self.stop_worker(worker, Stop::Gently);
                 }
                 return;
-            };
+            }
             if in_flight >= AHEAD + hosted.spec.options.max_concurrency as usize {
                 return;
             }
-            match self.runs.get(&front).map(|run| run.state) {
-                Some(RunState::Staging { .. }) => return,
-                Some(_) if matches!(self.args_near(front), ArgsNear::Coming) => return,
-                _ => {}
+            let Some((at, call)) = self.next_in_mailbox(actor) else { return };
+            if matches!(self.args_near(call), ArgsNear::Coming) {
+                continue;
             }
             if let Some(hosted) = self.hosted.get_mut(&actor) {
-                hosted.mailbox.pop_front();
+                hosted.mailbox.remove(at);
             }
-            self.dispatch(front, worker);
+            self.dispatch(call, worker);
         }
+    }
+
+    /// The first call that may go: one whose arguments are still coming holds up those that its caller made after it, but nobody else's, and none that
+    /// is made again, since that may be what gives the argument.
+    fn next_in_mailbox(&self, actor: ActorId) -> Option<(usize, TaskId)> {
+        let mut held_up = Vec::new();
+        for (at, id) in self.hosted.get(&actor)?.mailbox.iter().take(OVERTAKEN_MAX).enumerate() {
+            let Some(run) = self.runs.get(id) else { return Some((at, *id)) };
+            let Kind::Call { caller, .. } = run.spec.kind else { continue };
+            let caller = (run.spec.owner, caller);
+            if matches!(run.state, RunState::Staging { .. }) {
+                held_up.push(caller);
+            } else if run.attempt > 1 || !held_up.contains(&caller) {
+                return Some((at, *id));
+            }
+        }
+        None
     }
 
     /// Takes a call out of its mailbox.

@@ -248,7 +248,8 @@ impl Cluster {
             let subscribers = BTreeSet::new();
             self.actors.insert(id, Registered { spec: None, state, life: 0, restarts, subscribers });
             self.remember_dead(id);
-            return self.mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
+            return self
+                .mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
         };
         let life = actor.life;
         let home = match &actor.state {

@@ -174,6 +174,12 @@ impl Node {
             return false;
         };
         if !record.is_pending() {
+            // Made again for the sake of another output, or in vain.
+            if from != me && matches!(record.state, ObjectState::Stored(_)) {
+                self.copy_added(object, from);
+            } else if from != me {
+                self.mail(from, PeerMessage::FreeCopy { object });
+            }
             return false;
         }
         if from == me {

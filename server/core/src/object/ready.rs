@@ -190,9 +190,9 @@ impl Node {
             RemoteOutcome::Failure(failure) => Outcome::Failure(failure),
             RemoteOutcome::Stored { size, at } => {
                 record.rare().elsewhere = at.into_iter().filter(|node| *node != me).collect();
-                // Known already, and asked for again because its copies were gone.
+                // Known already, and asked for again because its copies were gone, or made again on this very node.
                 if matches!(record.state, ObjectState::Stored(_)) {
-                    return self.look_elsewhere(object);
+                    return self.tell_waiters(object, Outcome::Stored(size));
                 }
                 Outcome::Stored(size)
             }

@@ -83,7 +83,13 @@ impl Node {
             }
             return;
         };
-        let RunState::Staging { missing } = run.state else { return };
+        let RunState::Staging { missing } = run.state else {
+            // It was asked for by an earlier attempt, too.
+            if result.is_ok() {
+                self.unpin_many(object, 1);
+            }
+            return;
+        };
         if let Err(failure) = result {
             self.unqueue(task);
             self.unmail(task);
