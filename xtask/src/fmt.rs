@@ -16,7 +16,8 @@ pub struct Args {
 pub fn main(repo: &Repo, args: &Args) -> Result {
     rust(repo, args.check)?;
     python(repo, args.check)?;
-    typescript(repo, args.check)
+    typescript(repo, args.check)?;
+    go(repo, args.check)
 }
 
 /// rustfmt over the workspace.
@@ -37,4 +38,18 @@ pub fn python(repo: &Repo, check: bool) -> Result {
 /// prettier over the TypeScript SDK.
 fn typescript(repo: &Repo, check: bool) -> Result {
     Npm::ready(repo)?.script(if check { "format:check" } else { "format" }).run()
+}
+
+/// gofmt over every Go source.
+pub fn go(repo: &Repo, check: bool) -> Result {
+    // `gofmt` comes with Go; asking for that first gives the better message.
+    test::go_command(repo)?;
+    let listed = Program::new("gofmt", &repo.path("sdks/go")).args(["-l", "."]).quiet()?;
+    if listed.trim().is_empty() {
+        return Ok(());
+    }
+    if check {
+        return Err(format!("not formatted; run `cargo xtask fmt`:\n{}", listed.trim_end()));
+    }
+    Program::new("gofmt", &repo.path("sdks/go")).args(["-w", "."]).run()
 }

@@ -5,10 +5,12 @@
 //!
 //! - [`protobuf`]: Rust messages and services.
 //! - [`python`]: Python messages, made by a pinned `protoc` in a virtual environment under `target/`.
+//! - [`go`]: Go messages, made by the `protoc-gen-go` that the SDK's `go.mod` pins.
 //! - [`flatbuffers`]: Rust and Python readers of the object header, made by a `flatc` that is given by hand.
 //! - [`released`]: the descriptor set of the last release, and whether the schemas still keep its promises.
 
 mod flatbuffers;
+mod go;
 mod output;
 mod protobuf;
 mod python;
@@ -23,9 +25,10 @@ use output::Output;
 type Result<T = ()> = std::result::Result<T, String>;
 
 const USAGE: &str = "\
-usage: cargo run -p xtask-codegen -- [--check] [--no-python] [--flatc PATH] [--release]
+usage: cargo run -p xtask-codegen -- [--check] [--no-python] [--no-go] [--flatc PATH] [--release]
   --check       write nothing; fail if anything checked in differs from what the schemas give
   --no-python   leave out what needs a Python environment
+  --no-go       leave out what needs Go
   --flatc PATH  the flatc (version 25.12) to use; needed only after protocol/flatbuffers/ changed
   --release     take the schemas as the new release that later ones are compared with";
 
@@ -34,6 +37,7 @@ usage: cargo run -p xtask-codegen -- [--check] [--no-python] [--flatc PATH] [--r
 struct Args {
     check: bool,
     no_python: bool,
+    no_go: bool,
     flatc: Option<PathBuf>,
     release: bool,
 }
@@ -54,6 +58,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
         match word.as_str() {
             "--check" => args.check = true,
             "--no-python" => args.no_python = true,
+            "--no-go" => args.no_go = true,
             "--release" => args.release = true,
             "--flatc" => args.flatc = Some(words.next().ok_or(USAGE)?.into()),
             other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
@@ -76,6 +81,9 @@ fn generate(args: &Args) -> Result {
     protobuf::generate(&schemas, &mut output)?;
     if !args.no_python {
         python::generate(root, &schemas, &mut output)?;
+    }
+    if !args.no_go {
+        go::generate(root, &schemas, &mut output)?;
     }
     flatbuffers::generate(root, args.flatc.as_deref(), &mut output)?;
     if args.release {

@@ -1,4 +1,4 @@
-//! Every error code of the registry has a page beside it, a Rust name with the same number, and a Python name.
+//! Every error code of the registry has a page beside it, and a name with the same number in Rust, Python and Go.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,7 @@ pub fn check(repo: &Repo) -> Result<Vec<Complaint>> {
     };
     let rust = text_under("protocol/types/src/", ".rs")?;
     let python = text_under("sdks/python/src/thornback/", ".py")?;
+    let go = text_under("sdks/go/", "code.go")?;
     for code in &codes {
         let page = format!("protocol/errors/{}.md", code.name);
         match repo.read(&page) {
@@ -44,6 +45,7 @@ pub fn check(repo: &Repo) -> Result<Vec<Complaint>> {
         }
         complaints.extend(named(&rust, "protocol/types/src", code));
         complaints.extend(named(&python, "sdks/python/src/thornback", code));
+        complaints.extend(named(&go, "sdks/go/code.go", code));
     }
     for file in &files {
         let page = file.strip_prefix("protocol/errors/").and_then(|file| file.strip_suffix(".md"));

@@ -30,7 +30,7 @@ const RULES: &[(&str, Rule)] = &[
     ("crates depend only downward", crates::check),
     ("dependencies have a licence that we accept", licences::check),
     ("every crate takes the workspace's lints, and pure ones their bans", lints::check),
-    ("error codes have a page, a Rust name and a Python name", errors::check),
+    ("error codes have a page, and a name in every language", errors::check),
     ("spec ids are unique, well-formed and exist where they are cited", spec::check),
     ("sources open with what they are and stay small", sources::check_shape),
     ("sources name no machine and leave nothing undone", sources::check_words),

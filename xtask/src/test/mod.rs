@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::repo::{Repo, Result};
 
-pub use steps::{python_sources, python_tools, server_binary};
+pub use steps::{go_command, python_sources, python_tools, server_binary};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]

@@ -45,6 +45,31 @@ impl Tally {
         }
     }
 
+    /// Counts a line of `go test -json`, and prints what a person wants to see of it: the result of each package, and all that a test that failed said.
+    pub fn see_go(&mut self, line: &str) {
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(line) else {
+            println!("{line}");
+            return;
+        };
+        let text = |key: &str| event.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        match (text("Action"), text("Test").is_empty()) {
+            ("pass", false) => self.passed += 1,
+            ("fail", false) => self.failed += 1,
+            ("skip", false) => self.ignored += 1,
+            // What passing tests print is kept from the terminal only where it is the frame around them.
+            ("output" | "build-output", _) => {
+                let said = text("Output");
+                if !["=== RUN", "=== PAUSE", "=== CONT", "=== NAME", "--- PASS", "--- SKIP", "PASS"]
+                    .iter()
+                    .any(|frame| said.trim_start().starts_with(frame))
+                {
+                    print!("{said}");
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn add<'a>(&mut self, counts: impl Iterator<Item = &'a str>) {
         for count in counts {
             let mut words = count.split_whitespace();
@@ -146,6 +171,21 @@ mod tests {
             tally.see_tap(line);
         }
         assert_eq!(tally, Tally { passed: 5, failed: 2, ignored: 2 });
+    }
+
+    #[test]
+    fn events_of_go_are_counted_by_test() {
+        let mut tally = Tally::default();
+        for line in [
+            r#"{"Action":"run","Package":"p","Test":"TestA"}"#,
+            r#"{"Action":"pass","Package":"p","Test":"TestA","Elapsed":0}"#,
+            r#"{"Action":"fail","Package":"p","Test":"TestB/one","Elapsed":0}"#,
+            r#"{"Action":"skip","Package":"p","Test":"TestC","Elapsed":0}"#,
+            r#"{"Action":"fail","Package":"p","Elapsed":0.1}"#,
+        ] {
+            tally.see_go(line);
+        }
+        assert_eq!(tally, Tally { passed: 1, failed: 1, ignored: 1 });
     }
 
     #[test]

@@ -27,10 +27,13 @@ pub const ALL: &[Step] = &[
     Step { name: "ruff-format", about: "Python is formatted", run: |repo, _| fmt::python(repo, true) },
     Step { name: "ruff", about: "Python lints", run: ruff },
     Step { name: "mypy", about: "Python types, strictly", run: mypy },
+    Step { name: "gofmt", about: "Go is formatted", run: |repo, _| fmt::go(repo, true) },
+    Step { name: "go-vet", about: "Go lints: vet and staticcheck", run: go_vet },
     Step { name: "clippy", about: "Rust lints, warnings refused", run: clippy },
     Step { name: "rust", about: "Rust tests of the whole workspace", run: rust },
     Step { name: "rustdoc", about: "Rust documentation builds without warnings", run: rustdoc },
     Step { name: "python", about: "Python tests, against the server just built", run: python },
+    Step { name: "go", about: "Go tests with the race detector, against the server just built", run: go },
     Step {
         name: "conformance",
         about: "the suite judges the server and every SDK",
@@ -126,6 +129,31 @@ fn ts(repo: &Repo, tally: &mut Tally) -> Result {
     let npm = Npm::ready(repo)?;
     let server = server_binary(repo)?;
     npm.script("test").env("THORNBACK_BINARY", server).watch(|line| tally.see_tap(line))
+}
+
+/// The Go SDK, and the module beside it that pins its tools.
+const GO_SDK: &str = "sdks/go";
+
+/// The `go` command in the SDK's folder.
+pub fn go_command(repo: &Repo) -> Result<Program> {
+    let dir = repo.path(GO_SDK);
+    Program::new("go", &dir).args(["version"]).quiet().map_err(|e| {
+        format!("{e}\nThe tests need Go 1.25 or newer (https://go.dev/dl); the quickstart does not")
+    })?;
+    Ok(Program::new("go", &dir))
+}
+
+fn go_vet(repo: &Repo, _: &mut Tally) -> Result {
+    go_command(repo)?.args(["vet", "./..."]).run()?;
+    go_command(repo)?.args(["tool", "-modfile=tools/go.mod", "staticcheck", "./..."]).run()
+}
+
+fn go(repo: &Repo, tally: &mut Tally) -> Result {
+    let server = server_binary(repo)?;
+    go_command(repo)?
+        .args(["test", "-race", "-count=1", "-timeout=10m", "-json", "./..."])
+        .env("THORNBACK_BINARY", server)
+        .each_line(|line| tally.see_go(line))
 }
 
 /// The environment in which Python is linted and tested: the SDK as it lies in the tree, its development tools in pinned
