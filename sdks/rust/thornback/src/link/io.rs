@@ -93,6 +93,8 @@ struct Thread {
     start: Instant,
     /// When lazy wishes have waited long enough.
     lazy_until: Option<Instant>,
+    /// When the connection was last made anew.
+    reconnected: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
 }
@@ -130,6 +132,7 @@ impl Thread {
             token,
             start,
             lazy_until: None,
+            reconnected: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         };
@@ -146,12 +149,21 @@ impl Thread {
         self.take_frames();
         loop {
             let more = self.work_off();
+            // After a reconnection there is a hello to be sent, before anything is waited for.
             if let Err(error) = self.transmit() {
                 self.reconnect(error).await;
+                continue;
             }
-            if let Some(end) = self.news().await {
-                self.last_words().await;
-                return ended(&end);
+            match self.news() {
+                Some(Event::Ended(end)) => {
+                    self.last_words().await;
+                    return ended(&end);
+                }
+                Some(_) => {
+                    self.reconnect(io::ErrorKind::TimedOut.into()).await;
+                    continue;
+                }
+                None => {}
             }
             // The session may have taken what it had by now, and nothing need come in before it wants the next pieces.
             let more = more || self.table.has_more() && self.session.queued_bytes() < QUEUED_BYTES_MAX;
@@ -214,16 +226,9 @@ impl Thread {
         }
     }
 
-    /// What happened to the session; gives its end.
-    async fn news(&mut self) -> Option<End> {
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Ended(end) => return Some(end),
-                Event::ConnectionDead => self.reconnect(io::ErrorKind::TimedOut.into()).await,
-                Event::Welcomed(_) => {}
-            }
-        }
-        None
+    /// What happened to the session that somebody has to act upon: its end, or that its connection is dead.
+    fn news(&mut self) -> Option<Event> {
+        std::iter::from_fn(|| self.session.poll_event()).find(|event| !matches!(event, Event::Welcomed(_)))
     }
 
     /// Waits for whatever comes first and takes it; with `more` to do it only looks.
@@ -290,18 +295,23 @@ impl Thread {
     async fn reconnect(&mut self, _why: io::Error) {
         let now = self.now();
         self.session.connection_lost(now);
+        // A node that takes connections and hangs up is not asked all the time.
+        if self.reconnected.is_some_and(|at| at.elapsed() < RECONNECT_PAUSE) {
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
         while self.session.ended().is_none() {
-            if Carrier::is_gone(&self.address) {
-                let failure =
-                    Failure::new(Code::ConnectionLost, format!("the node at {} is gone", self.address));
-                self.session.goodbye(Some(failure));
-                return;
-            }
             if let Ok(carrier) = Carrier::connect(&self.address, &self.token).await {
                 self.carrier = carrier;
                 self.descriptors.clear();
                 let now = self.now();
                 self.session.reconnect(now);
+                self.reconnected = Some(Instant::now());
+                return;
+            }
+            if Carrier::is_gone(&self.address) {
+                let failure =
+                    Failure::new(Code::ConnectionLost, format!("the node at {} is gone", self.address));
+                self.session.goodbye(Some(failure));
                 return;
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;

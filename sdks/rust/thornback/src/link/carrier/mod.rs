@@ -92,9 +92,13 @@ impl Carrier {
         }
     }
 
-    /// Whether a node there that does not take connections is gone for good. One on this machine always takes them, and no session outlives it.
+    /// Whether a node there that did not take a connection is gone for good. No session outlives a node, and one on this machine that is there takes
+    /// connections, if not always at once.
     pub(super) fn is_gone(address: &Address) -> bool {
-        matches!(address, Address::Unix(path) if std::os::unix::net::UnixStream::connect(path).is_err())
+        let Address::Unix(path) = address else { return false };
+        std::os::unix::net::UnixStream::connect(path).is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+        })
     }
 
     pub(super) fn has_shared_memory(address: &Address) -> bool {
