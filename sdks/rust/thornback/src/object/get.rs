@@ -7,16 +7,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use thornback_types::Value;
 
-use super::Ref;
 use super::slot::{Key, Outcome, Slot};
 use crate::client::Client;
 use crate::link::{FetchSlot, Timer};
 use crate::scope::Waiting;
-use crate::value::{Data, decode, with_decode_context};
+use crate::value::{Data, decode, decode_tiny, with_decode_context};
 use crate::{Code, Error, Result};
 
 /// The future of a value; made by awaiting a [`Ref`] or by [`Ref::get`].
@@ -56,30 +53,38 @@ impl<T: Data> Get<T> {
         if self.fetch.is_none() {
             match self.slot.poll(cx, &mut self.key) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Outcome::Plain(format, data)) => {
-                    return Poll::Ready(decode(Value { format, data, ..Value::default() }));
+                Poll::Ready(outcome) => {
+                    if let Some(result) = read(&self.slot, outcome) {
+                        return Poll::Ready(result);
+                    }
                 }
-                Poll::Ready(Outcome::Value(value)) => {
-                    return Poll::Ready(with_decode_context(&self.client(), || decode(*value)));
-                }
-                Poll::Ready(Outcome::Failed(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Outcome::Stored) => {}
             }
         }
         let fetch = self.fetch.get_or_insert_with(|| FetchSlot::start(&self.slot.link, self.slot.id));
         match fetch.poll(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(fetched) => {
-                Poll::Ready(fetched.and_then(|fetched| {
-                    with_decode_context(&self.client(), || decode(fetched.into_value()?))
-                }))
-            }
+            Poll::Ready(fetched) => Poll::Ready(fetched.and_then(|fetched| {
+                with_decode_context(&client_of(&self.slot), || decode(fetched.into_value()?))
+            })),
         }
     }
+}
 
-    fn client(&self) -> Client {
-        Client { link: self.slot.link.clone(), scope: self.slot.scope.clone() }
-    }
+/// The value or error that an outcome is; `None` if it lies in the object store.
+pub(super) fn read<T: Data>(slot: &Slot, outcome: Outcome) -> Option<Result<T>> {
+    Some(match outcome {
+        Outcome::Tiny(format, length, bytes) => {
+            decode_tiny(format, bytes.get(..usize::from(length)).unwrap_or_default())
+        }
+        Outcome::Plain(format, data) => decode(Value { format, data, ..Value::default() }),
+        Outcome::Value(value) => with_decode_context(&client_of(slot), || decode(*value)),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Stored => return None,
+    })
+}
+
+fn client_of(slot: &Slot) -> Client {
+    Client { link: slot.link.clone(), scope: slot.scope.clone() }
 }
 
 impl<T: Data> Future for Get<T> {
@@ -107,28 +112,6 @@ impl<T> Drop for Get<T> {
     fn drop(&mut self) {
         self.slot.forget(&mut self.key);
     }
-}
-
-/// Waits for the values of several refs, in their order; duplicates are allowed.
-///
-/// The first error is given at once, without waiting for the rest.
-///
-/// # Errors
-/// The first error of any of them, as it happens.
-///
-/// ```no_run
-/// # async fn example(refs: Vec<thornback::Ref<i64>>) -> thornback::Result<()> {
-/// let values: Vec<i64> = thornback::get_all(&refs).await?;
-/// # Ok(()) }
-/// ```
-pub async fn get_all<'a, T: Data>(refs: impl IntoIterator<Item = &'a Ref<T>>) -> Result<Vec<T>> {
-    let mut gets: FuturesUnordered<_> =
-        refs.into_iter().enumerate().map(|(i, r)| r.get().map(move |result| (i, result))).collect();
-    let mut values: Vec<Option<T>> = std::iter::repeat_with(|| None).take(gets.len()).collect();
-    while let Some((i, result)) = gets.next().await {
-        values[i] = Some(result?);
-    }
-    Ok(values.into_iter().flatten().collect())
 }
 
 pub(super) fn timed_out(what: &str) -> Error {

@@ -1,6 +1,7 @@
 //! Objects: immutable values shared by reference.
 
 mod get;
+mod get_all;
 mod put;
 mod slot;
 mod stream;
@@ -21,7 +22,8 @@ use crate::client::Client;
 use crate::value::{Data, Extension, collected, decode_context, deserialize_extension, serialize_extension};
 use crate::{Error, Result};
 
-pub use get::{Get, get_all};
+pub use get::Get;
+pub use get_all::get_all;
 pub use put::Buffer;
 pub(crate) use put::{put_encoded, store_result};
 pub(crate) use slot::{Outcome, Slot};

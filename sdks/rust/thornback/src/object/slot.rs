@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use thornback_types::{Format, ObjectId, Value};
+use thornback_wire::convert::Compact;
 
+use super::get_all::Group;
 use crate::Error;
 use crate::client::Client;
 use crate::link::{Item, Link, lock};
@@ -27,7 +29,21 @@ pub(crate) struct Slot {
 struct State {
     outcome: Option<Outcome>,
     next_key: u64,
-    waiting: Vec<(u64, Waker)>,
+    waiting: Waiters,
+}
+
+/// Those who wait for one outcome. Nearly always it is one, for whom nothing is allocated.
+#[derive(Default)]
+struct Waiters {
+    first: Option<(u64, Waiter)>,
+    more: Vec<(u64, Waiter)>,
+}
+
+/// One who waits.
+enum Waiter {
+    Waker(Waker),
+    /// One of many whose outcomes are awaited together, and its place among them.
+    Member(Arc<Group>, u32),
 }
 
 /// How an object came out.
@@ -35,20 +51,50 @@ struct State {
 pub(crate) enum Outcome {
     /// A value without refs and buffers, as nearly all small ones are: they are many, so they are kept small.
     Plain(Format, bytes::Bytes),
+    /// The same, so short that it needs no memory of its own: so many of the bytes.
+    Tiny(Format, u8, [u8; TINY_BYTES_MAX]),
     Value(Box<Value>),
     /// It lies in the object store.
     Stored,
     Failed(Error),
 }
 
+/// What fits beside the other outcomes.
+const TINY_BYTES_MAX: usize = 30;
+
+impl Outcome {
+    /// A value that came in a frame of so many bytes, which it must not keep in memory.
+    pub(crate) fn of_frame(mut value: Value, frame_bytes: usize) -> Outcome {
+        if is_plain(&value)
+            && let Ok(length) = u8::try_from(value.data.len())
+            && value.data.len() <= TINY_BYTES_MAX
+        {
+            let mut bytes = [0; TINY_BYTES_MAX];
+            bytes[..value.data.len()].copy_from_slice(&value.data);
+            return Outcome::Tiny(value.format, length, bytes);
+        }
+        value.compact(frame_bytes);
+        Outcome::from(value)
+    }
+
+    /// Whether there is nothing to do for it but to read it.
+    fn is_at_hand(&self) -> bool {
+        !matches!(self, Outcome::Stored | Outcome::Failed(_))
+    }
+}
+
 impl From<Value> for Outcome {
     fn from(value: Value) -> Outcome {
-        if value.refs.is_empty() && value.buffers.is_empty() && value.schema.is_empty() {
+        if is_plain(&value) {
             Outcome::Plain(value.format, value.data)
         } else {
             Outcome::Value(Box::new(value))
         }
     }
+}
+
+fn is_plain(value: &Value) -> bool {
+    value.refs.is_empty() && value.buffers.is_empty() && value.schema.is_empty()
 }
 
 /// Names a waker among those of a slot, so that one that stopped waiting can be taken out again.
@@ -127,24 +173,44 @@ impl Slot {
         false
     }
 
+    /// Makes this the member of a group with that place. `None` if there is no outcome yet; else whether it is at hand.
+    pub(super) fn join(self: &Arc<Slot>, group: &Arc<Group>, place: u32, key: &mut Key) -> Option<bool> {
+        {
+            let mut state = lock(&self.state);
+            if let Some(outcome) = &state.outcome {
+                return Some(outcome.is_at_hand());
+            }
+            state.add(Waiter::Member(group.clone(), place), key);
+        }
+        self.watch();
+        None
+    }
+
     /// Takes the waker with this key out again.
     pub(crate) fn forget(&self, key: &mut Key) {
         if let Some(key) = key.0.take() {
-            lock(&self.state).waiting.retain(|(other, _)| *other != key);
+            let waiting = &mut lock(&self.state).waiting;
+            if waiting.first.as_ref().is_some_and(|(other, _)| *other == key) {
+                waiting.first = None;
+            } else {
+                waiting.more.retain(|(other, _)| *other != key);
+            }
         }
     }
 
     /// Called by the thread. The first outcome stands: an object never changes.
     pub(crate) fn fill(&self, outcome: Outcome) {
-        let waiting = {
+        let (waiting, at_hand) = {
             let mut state = lock(&self.state);
-            if state.outcome.is_none() {
-                state.outcome = Some(outcome);
-            }
-            std::mem::take(&mut state.waiting)
+            let outcome = &*state.outcome.get_or_insert(outcome);
+            let at_hand = outcome.is_at_hand();
+            (std::mem::take(&mut state.waiting), at_hand)
         };
-        for (_, waker) in waiting {
-            waker.wake();
+        for (_, waiter) in waiting.first.into_iter().chain(waiting.more) {
+            match waiter {
+                Waiter::Waker(waker) => waker.wake(),
+                Waiter::Member(group, place) => group.came(place, at_hand),
+            }
         }
     }
 
@@ -166,14 +232,24 @@ impl Slot {
 impl State {
     fn wait(&mut self, waker: &Waker, key: &mut Key) {
         if let Some(known) = key.0
-            && let Some((_, slot)) = self.waiting.iter_mut().find(|(key, _)| *key == known)
+            && let Some((_, waiter)) =
+                self.waiting.first.iter_mut().chain(&mut self.waiting.more).find(|(key, _)| *key == known)
         {
-            slot.clone_from(waker);
+            *waiter = Waiter::Waker(waker.clone());
             return;
         }
+        self.add(Waiter::Waker(waker.clone()), key);
+    }
+
+    fn add(&mut self, waiter: Waiter, key: &mut Key) {
         self.next_key += 1;
         key.0 = Some(self.next_key);
-        self.waiting.push((self.next_key, waker.clone()));
+        let entry = (self.next_key, waiter);
+        if self.waiting.first.is_none() {
+            self.waiting.first = Some(entry);
+        } else {
+            self.waiting.more.push(entry);
+        }
     }
 }
 

@@ -105,6 +105,15 @@ pub(crate) fn decode<T: Data>(value: Value) -> Result<T> {
     slot.ok_or_else(|| Error::new(Code::Internal, "a value was decoded into nothing"))
 }
 
+/// Decodes a short value without refs and buffers.
+pub(crate) fn decode_tiny<T: Data>(format: Format, bytes: &[u8]) -> Result<T> {
+    match format {
+        // No type asks for these bytes as they are.
+        Format::MsgPack => msgpack::decode_bytes(bytes),
+        _ => decode(Value { format, data: Bytes::copy_from_slice(bytes), ..Value::default() }),
+    }
+}
+
 fn plain(value: Value) -> Encoded {
     Encoded { value, keep: Keep::default() }
 }

@@ -44,7 +44,11 @@ pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T> {
     if value.format != Format::MsgPack {
         return Err(unsupported::<T>(value));
     }
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&value.data[..]);
+    decode_bytes(&value.data)
+}
+
+pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
     let decoded = T::deserialize(&mut deserializer).map_err(|error| mismatch::<T>(&error.to_string()))?;
     // The reader does not tell what is left, but it fails in just one way where nothing is.

@@ -8,6 +8,7 @@ use thornback_types::{ActorId, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 
+use super::inbox::Declared;
 use crate::client::Client;
 
 /// The running task: its client, and what is known of it.
@@ -36,7 +37,7 @@ pub struct Context {
 pub(super) struct Info {
     pub(super) task: TaskId,
     pub(super) attempt: u32,
-    pub(super) label: String,
+    pub(super) declared: Arc<Declared>,
     pub(super) actor: Option<ActorInfo>,
 }
 
@@ -75,7 +76,7 @@ impl Context {
     /// The name that people see for the task.
     #[must_use]
     pub fn label(&self) -> &str {
-        &self.info.label
+        &self.info.declared.label
     }
 
     /// Whether the task was cancelled or is past its deadline. A function that is not asynchronous looks now and then, and returns; an asynchronous one
@@ -125,6 +126,6 @@ impl Deref for Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context({} {})", self.info.label, self.info.task)
+        write!(f, "Context({} {})", self.label(), self.info.task)
     }
 }

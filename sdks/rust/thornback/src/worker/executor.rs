@@ -51,6 +51,21 @@ enum Over {
     NotCreated,
 }
 
+/// What a call runs.
+enum Callee {
+    Function(fn(Invocation) -> Running),
+    Method(fn(ActorCell, Invocation) -> Running, ActorCell),
+}
+
+impl Callee {
+    fn run(self, invocation: Invocation) -> Running {
+        match self {
+            Callee::Function(run) => run(invocation),
+            Callee::Method(run, cell) => run(cell, invocation),
+        }
+    }
+}
+
 type Work = Pin<Box<dyn Future<Output = Over> + Send>>;
 
 /// A call under way. It is polled as part of its task, may be interrupted, and never lets a panic out.
@@ -157,30 +172,27 @@ impl Executor {
 
     fn call(&mut self, job: Job, call: &Arc<Call>, client: Client) -> Work {
         let actor = self.actor.as_ref();
-        let run: Result<Box<dyn FnOnce(Invocation) -> Running + Send>> = match (&job.declared.target, actor) {
+        let callee = match (&job.declared.target, actor) {
             (_, Some(actor)) if !job.run.actor.is_empty() => {
                 let method = actor.class.methods.iter().find(|method| method.name == job.declared.function);
                 match (method, actor.cell.clone()) {
-                    (Some(method), Some(cell)) => {
-                        let run = method.run;
-                        Ok(Box::new(move |invocation| run(cell, invocation)))
-                    }
+                    (Some(method), Some(cell)) => Ok(Callee::Method(method.run, cell)),
                     _ => Err(not_found(&format!(
                         "the actor class {} has no method {:?}",
                         actor.class.name, job.declared.function
                     ))),
                 }
             }
-            (Target::Function(definition), _) => Ok(Box::new(definition.run)),
+            (Target::Function(definition), _) => Ok(Callee::Function(definition.run)),
             _ => Err(not_found(&format!("this worker does not serve {:?}", job.declared.function))),
         };
         let info = actor.map(|actor| actor.info.clone());
         let answer = Answer { client: client.clone(), call: call.clone(), wire_task: job.run.task.clone() };
         let call = call.clone();
         Box::pin(async move {
-            let outcome = match run {
-                Ok(run) => match invocation(job, client, call, info).await {
-                    Ok(invocation) => run(invocation).await,
+            let outcome = match callee {
+                Ok(callee) => match invocation(job, client, call, info).await {
+                    Ok(invocation) => callee.run(invocation).await,
                     Err(error) => Err(error),
                 },
                 Err(error) => Err(error),
@@ -252,8 +264,7 @@ async fn invocation(
             arg.arg = Some(v1::arg::Arg::Value(value.into()));
         }
     }
-    let label = declared.label.clone();
-    let info = Info { task, attempt: run.attempt, label, actor };
+    let info = Info { task, attempt: run.attempt, declared: declared.clone(), actor };
     Ok(Invocation { args: run.args.into(), context: Context::new(client, info), call, declared })
 }
 
@@ -266,40 +277,52 @@ struct Answer {
 
 impl Answer {
     async fn send(self, outcome: Result<Output>) {
+        let mut results = Vec::new();
+        let mut keeps = Keep::default();
         let sent = match outcome {
-            Ok(Output(Outputs::One(encoded))) => self.result(0, encoded).await.map(|result| vec![result]),
-            Ok(Output(Outputs::Many(all))) => self.results(all).await,
-            Ok(Output(Outputs::Streamed(ended))) => ended.map(|()| Vec::new()),
+            Ok(Output(Outputs::One(encoded))) => self.add_result(0, encoded, &mut results, &mut keeps).await,
+            Ok(Output(Outputs::Many(all))) => self.add_results(all, &mut results, &mut keeps).await,
+            Ok(Output(Outputs::Streamed(ended))) => ended,
             Err(error) => Err(error),
         };
         match sent {
-            Ok(results) => {
-                let (results, keeps): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-                self.done(results, None);
-                drop(keeps);
-            }
+            Ok(()) => self.done(results, None),
             Err(error) => self.fail(&error),
         }
+        drop(keeps);
     }
 
-    async fn results(&self, all: Vec<Encoded>) -> Result<Vec<(v1::Result, Keep)>> {
-        let mut results = Vec::with_capacity(all.len());
-        for (i, encoded) in (0..).zip(all) {
-            results.push(self.result(i, encoded).await?);
+    async fn add_results(
+        &self,
+        all: Vec<Encoded>,
+        results: &mut Vec<v1::Result>,
+        keeps: &mut Keep,
+    ) -> Result<()> {
+        for (index, encoded) in (0..).zip(all) {
+            self.add_result(index, encoded, results, keeps).await?;
         }
-        Ok(results)
+        Ok(())
     }
 
-    /// One result as it goes into `Done`, and what must be kept until that is on its way.
-    async fn result(&self, index: u32, encoded: Encoded) -> Result<(v1::Result, Keep)> {
-        let inline = self.client.link.is_inline(&encoded.value);
-        let (result, keep) = if inline {
-            (v1::result::Result::Value(encoded.value.into()), encoded.keep)
+    /// Adds one result as it goes into `Done`, and what must be kept until that is on its way.
+    async fn add_result(
+        &self,
+        index: u32,
+        encoded: Encoded,
+        results: &mut Vec<v1::Result>,
+        keeps: &mut Keep,
+    ) -> Result<()> {
+        let result = if self.client.link.is_inline(&encoded.value) {
+            keeps.append(encoded.keep);
+            v1::result::Result::Value(encoded.value.into())
         } else {
             store_result(&self.client, self.call.task, self.call.attempt, index, encoded).await?;
-            (v1::result::Result::Stored(true), Keep::default())
+            v1::result::Result::Stored(true)
         };
-        Ok((v1::Result { result: Some(result) }, keep))
+        // Nearly always it is one: room for no more.
+        results.reserve_exact(1);
+        results.push(v1::Result { result: Some(result) });
+        Ok(())
     }
 
     fn fail(&self, error: &Error) {

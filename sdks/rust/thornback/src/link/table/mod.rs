@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use thornback_session::Client as Session;
 use thornback_types::{Code, Id, ObjectId, TaskId, Value};
-use thornback_wire::convert::{Compact, WireId};
+use thornback_wire::convert::WireId;
 use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::oneshot;
 
@@ -332,10 +332,7 @@ impl Table {
         }
         let outcome = match completion.outcome {
             Some(v1::completion::Outcome::Value(value)) => match Value::try_from(value) {
-                Ok(mut value) => {
-                    value.compact(frame_bytes);
-                    Outcome::from(value)
-                }
+                Ok(value) => Outcome::of_frame(value, frame_bytes),
                 Err(invalid) => Outcome::Failed(invalid.failure().into()),
             },
             Some(v1::completion::Outcome::Failure(failure)) => Outcome::Failed(failure_in(*failure)),
