@@ -14,6 +14,7 @@ export interface Arity {
 // eslint-disable-next-line @typescript-eslint/no-unsafe-function-type
 export function arityOf(target: Function): Arity {
   const source = Function.prototype.toString.call(target);
+  if (/\{\s*\[native code\]\s*\}$/.test(source)) return { min: target.length, max: -1 };
   const parameters = isClass(target) ? constructorParameters(source) : parametersOf(source);
   // A class without a constructor of its own takes what its base takes.
   if (parameters === undefined) {

@@ -393,7 +393,11 @@ export class Session {
           resolve(body);
         };
         listener.lost = (error) => {
-          reject(new Error(`${error.message} before it answered the hello`, { cause: error }));
+          reject(
+            error instanceof ThornbackError
+              ? error
+              : new Error(`${error.message} before it answered the hello`, { cause: error }),
+          );
         };
         timer = setTimeout(() => {
           reject(new Error("the node did not answer the hello; is something else listening at its address?"));
