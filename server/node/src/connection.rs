@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::link::{Due, Link};
 use crate::node::{Door, Node, frame_failure};
+use crate::turn::Next;
 
 /// Room for one read. A frame that is larger is read in several.
 pub(crate) const BUFFER_BYTES: usize = 64 << 10;
@@ -41,13 +42,21 @@ pub(crate) async fn serve_unix(node: Rc<RefCell<Node>>, connection: unix::Connec
     };
     let session = node.borrow_mut().knock(&link, Door::Unix { pid }, body);
     if let Some(id) = session {
-        let mut goes_on = buffer.is_empty() || node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer);
-        while goes_on {
+        let mut next = if buffer.is_empty() { Next::Read } else { Next::Again };
+        while next != Next::Close {
+            if next == Next::Again {
+                tokio::task::yield_now().await;
+                next = node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer);
+                continue;
+            }
             make_room(decoder, &mut buffer);
             tokio::select! {
                 read = reader.read(&mut buffer) => {
                     let filled = buffer.len() == buffer.capacity();
-                    goes_on = matches!(read, Ok(1..)) && node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer);
+                    next = match read {
+                        Ok(1..) => node.borrow_mut().bytes_came(&link, id, decoder, &mut buffer),
+                        _ => Next::Close,
+                    };
                     if filled {
                         // There is more where this came from. Others first.
                         tokio::task::yield_now().await;
@@ -55,7 +64,7 @@ pub(crate) async fn serve_unix(node: Rc<RefCell<Node>>, connection: unix::Connec
                 }
                 due = link.due() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),
-                    Due::Close => goes_on = false,
+                    Due::Close => next = Next::Close,
                 },
             }
         }
@@ -76,16 +85,24 @@ pub(crate) async fn serve_grpc(node: Rc<RefCell<Node>>, session: grpc::Session) 
     };
     let session = node.borrow_mut().knock(&link, Door::Grpc { authorized }, body);
     if let Some(id) = session {
-        let mut goes_on = true;
-        while goes_on {
+        let mut next = Next::Read;
+        while next != Next::Close {
+            if next == Next::Again {
+                tokio::task::yield_now().await;
+                next = node.borrow_mut().frame_came(&link, id, None);
+                continue;
+            }
             tokio::select! {
                 frame = frames.recv() => {
-                    goes_on = frame.is_some_and(|frame| node.borrow_mut().frame_came(&link, id, frame));
+                    next = match frame {
+                        Some(frame) => node.borrow_mut().frame_came(&link, id, Some(frame)),
+                        None => Next::Close,
+                    };
                     tokio::task::yield_now().await;
                 }
                 due = link.due() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),
-                    Due::Close => goes_on = false,
+                    Due::Close => next = Next::Close,
                 },
             }
         }

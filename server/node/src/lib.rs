@@ -27,6 +27,7 @@ mod processes;
 mod repeats;
 mod run;
 mod session;
+mod turn;
 
 pub use config::{Config, Ended, Error, Listening};
 pub use run::run;

@@ -8,13 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use thornback_core::{Core, Effect, Input, Peer};
 use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
 use thornback_types::{Code, Failure, NodeId, SessionId, Time};
-use thornback_wire::framing::Decoder;
 use thornback_wire::v1::{self, server_op};
 use tokio::sync::{Notify, mpsc};
 
@@ -63,7 +62,7 @@ pub(crate) struct Node {
     salt: [u8; 8],
     next_session: u64,
     token: Token,
-    limits: Limits,
+    pub(crate) limits: Limits,
     effects: Vec<Effect>,
     /// Sessions with something to send.
     dirty: Vec<SessionId>,
@@ -157,52 +156,6 @@ impl Node {
         link.push(&refusal(failure));
         link.close();
         link.flush(&self.arenas);
-    }
-
-    /// Bytes came on a Unix connection. Whole frames are taken off the front of `buffer`. `false` if the connection is to be read no more.
-    pub(crate) fn bytes_came(
-        &mut self,
-        link: &Rc<Link>,
-        id: SessionId,
-        decoder: Decoder,
-        buffer: &mut BytesMut,
-    ) -> bool {
-        self.look_at_clock();
-        let goes_on = loop {
-            match decoder.next(buffer) {
-                Ok(Some(body)) => {
-                    if !self.frame(link, id, body) {
-                        break false;
-                    }
-                }
-                Ok(None) => break true,
-                Err(too_large) => {
-                    self.violated(link, id, Failure::new(Code::FrameTooLarge, too_large.to_string()));
-                    break false;
-                }
-            }
-        };
-        self.settle();
-        goes_on
-    }
-
-    /// A frame came on a gRPC connection. `false` if the connection is to be read no more.
-    pub(crate) fn frame_came(
-        &mut self,
-        link: &Rc<Link>,
-        id: SessionId,
-        frame: Result<Bytes, grpc::FrameError>,
-    ) -> bool {
-        self.look_at_clock();
-        let goes_on = match frame {
-            Ok(body) => self.frame(link, id, body),
-            Err(error) => {
-                self.violated(link, id, frame_failure(error, self.limits.frame_bytes));
-                false
-            }
-        };
-        self.settle();
-        goes_on
     }
 
     /// A connection has ended.
@@ -356,7 +309,7 @@ impl Node {
         self.effects = effects;
     }
 
-    fn look_at_clock(&mut self) {
+    pub(crate) fn look_at_clock(&mut self) {
         let now = Time::ZERO + self.origin.elapsed();
         self.now = self.now.max(now);
     }
@@ -457,6 +410,9 @@ impl Node {
         let id = from_wire_id(self.salt, wanted).ok_or_else(expired)?;
         let session = self.sessions.get_mut(&id).ok_or_else(expired)?;
         session.conversation.resume(self.now, knock).map_err(Box::new)?;
+        // What came on the old connection is before all that comes on the new one.
+        self.take_rest(id);
+        let session = self.sessions.get_mut(&id).ok_or_else(expired)?;
         if let Some(old) = session.link.replace(Rc::clone(link)) {
             old.close();
         }
@@ -465,23 +421,8 @@ impl Node {
         Ok(id)
     }
 
-    /// `false` if the session is over, or goes on elsewhere.
-    fn frame(&mut self, link: &Rc<Link>, id: SessionId, body: Bytes) -> bool {
-        let now = self.now;
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.is_on(link)) else {
-            return false;
-        };
-        let received = session.conversation.handle_frame(now, body);
-        self.touch(id);
-        for (position, op) in received {
-            self.take(id, position, op);
-        }
-        self.attend(id);
-        self.sessions.contains_key(&id)
-    }
-
     /// Takes one operation in, or refuses it.
-    fn take(&mut self, id: SessionId, position: Position, op: Taken) {
+    pub(crate) fn take(&mut self, id: SessionId, position: Position, op: Taken) {
         self.position = Some((id, position));
         let op = match op {
             Taken::Core(op) => return self.feed(Input::Op { session: id, op }),
@@ -501,7 +442,7 @@ impl Node {
         }
     }
 
-    fn violated(&mut self, link: &Rc<Link>, id: SessionId, failure: Failure) {
+    pub(crate) fn violated(&mut self, link: &Rc<Link>, id: SessionId, failure: Failure) {
         if let Some(session) = self.sessions.get_mut(&id).filter(|session| session.is_on(link)) {
             session.conversation.violated(failure);
             self.attend(id);
@@ -509,7 +450,9 @@ impl Node {
     }
 
     /// Looks at what became of a session.
-    fn attend(&mut self, id: SessionId) {
+    pub(crate) fn attend(&mut self, id: SessionId) {
+        // A goodbye is behind what came before it.
+        self.take_rest(id);
         loop {
             let Some(session) = self.sessions.get_mut(&id) else { return };
             match session.conversation.poll_event() {

@@ -5,9 +5,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 
 use thornback_core::Location;
-use thornback_session::{SendError, Server};
+use thornback_session::{Received, SendError, Server};
 use thornback_types::{ObjectId, SessionId, Time};
 use thornback_wire::convert::WireId;
+use thornback_wire::hot::Slot;
 use thornback_wire::v1::{self, server_op};
 
 use crate::arenas::Arenas;
@@ -31,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) conversation: Server<Taken>,
     /// The connection that it has now.
     pub(crate) link: Option<Rc<Link>>,
+    /// Operations of a frame that came and that are to be taken once others have had their turn.
+    pub(crate) untaken: Option<Received<Slot<Taken>>>,
     /// It is in the node's list of those with something to send.
     pub(crate) dirty: bool,
     /// Arenas that it was told of: number, and whether to write.
@@ -61,6 +64,7 @@ impl Session {
         Self {
             conversation,
             link: Some(link),
+            untaken: None,
             dirty: false,
             announced: Vec::new(),
             sending: VecDeque::new(),
