@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -190,18 +191,25 @@ def test_a_runtime_that_init_started_ends_with_its_program(tmp_path: Path, bell:
         eventually(lambda pid=pid: not is_alive(pid), f"process {pid} is gone")
 
 
-def test_a_node_that_is_killed_is_an_error_for_its_driver_and_the_end_of_its_workers(bell: Bell) -> None:
-    """A driver whose node is gone gets a connection error from what it waits for, and can start anew."""
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_node_that_is_killed_is_an_error_for_its_driver_and_the_end_of_its_workers(deaf: bool, bell: Bell) -> None:
+    """A driver whose node is gone gets a connection error from what it waits for, and can start anew. No worker stays, not even one
+    that is in a library which never gives the interpreter back."""
 
     @thornback.remote
     def block() -> None:
         bell.ring(f"{os.getpid()} {os.getppid()}")
+        if deaf:
+            while True:
+                ctypes.PyDLL(None).pause()
         signal.pause()
 
+    pids: list[int] = []
     thornback.init(num_cpus=1)
     try:
         ref = block.remote()
         pids = [int(pid) for pid in bell.hear().split()]
+        assert os.getpgid(pids[0]) == pids[0], "a worker leads a group of its own"
         children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
         (node,) = [int(child) for child in children if "thornback" in Path(f"/proc/{child}/comm").read_text()]
         os.kill(node, signal.SIGKILL)
@@ -212,6 +220,9 @@ def test_a_node_that_is_killed_is_an_error_for_its_driver_and_the_end_of_its_wor
         for pid in pids:
             eventually(lambda pid=pid: not is_alive(pid), f"process {pid} is gone")
     finally:
+        for pid in pids:
+            if is_alive(pid):
+                os.kill(pid, signal.SIGKILL)
         thornback.shutdown()
     thornback.init(num_cpus=1)
     assert get(thornback.put(1)) == 1

@@ -1,7 +1,8 @@
 """A warmed process that becomes a worker by forking: ``python -m thornback._template``.
 
 It imports what workers need, says that it is ready, and forks when its node asks. It has no threads and no session, so that its
-children begin clean; a child takes over the two descriptors that came with the request as its standard output and error.
+children begin clean; a child takes over the two descriptors that came with the request as its standard output and error. Each
+child leads a process group of its own, and ends with the template, however that ends.
 
 The conversation (``protocol/spec/worker.md``) is lines of JSON on the socket THORNBACK_CONTROL_FD::
 
@@ -14,6 +15,7 @@ The end of the socket ends the template.
 from __future__ import annotations
 
 import array
+import ctypes
 import json
 import os
 import select
@@ -36,6 +38,7 @@ class Template:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._pid = os.getpid()
         self._text = b""
         self._descriptors: deque[int] = deque()
         self._children: dict[int, int] = {}
@@ -96,6 +99,11 @@ class Template:
         pid = os.fork()
         if pid == 0:
             self._become_worker(launch, out, err)
+        try:
+            # The child does the same: whoever comes first, nobody sees it in another group than its own.
+            os.setpgid(pid, pid)
+        except OSError:
+            pass  # Gone already.
         os.close(out)
         os.close(err)
         self._children[pid] = launch
@@ -105,6 +113,7 @@ class Template:
         status = 70
         try:
             os.setpgid(0, 0)
+            _end_with(self._pid)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.dup2(out, 1)
@@ -141,6 +150,21 @@ class Template:
             self._control.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
         except OSError:
             pass  # The node is gone; the next read says so.
+
+
+def _end_with(parent: int) -> None:
+    """Has the system kill this process when its parent ends, however that ends, even while user code holds on to the interpreter."""
+    if _prctl is None:
+        return
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        # It ended before that, and nobody would tell.
+        os._exit(1)
+
+
+# Looked up before the fork, where there is time for it.
+_prctl: Any = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def _import_numpy() -> None:
