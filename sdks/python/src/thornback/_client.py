@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import inspect
 import json
@@ -11,17 +10,21 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from thornback import _errors, _runtime
 from thornback._actor import ActorClass, ActorHandle
 from thornback._connect import connector, read_token
 from thornback._gen import control_pb2, session_pb2
-from thornback._node import LocalNode
 from thornback._object import ObjectRef, ObjectRefGenerator
 from thornback._options import UNITS, Options
 from thornback._runtime import Runtime
 from thornback._task import RemoteFunction
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from thornback._node import LocalNode
 
 T = TypeVar("T")
 
@@ -66,6 +69,9 @@ def init(
         node_options = _node_options(num_cpus, num_gpus, memory, resources, object_store_memory, spill_dir)
         node = None
         if address is None:
+            # Here and not above: nobody else needs it, workers least of all.
+            from thornback._node import LocalNode
+
             node = LocalNode([*node_options, *server_args])
             address = node.address
         elif node_options or server_args:
@@ -82,6 +88,8 @@ def init(
             )
             try:
                 runtime = Runtime(connector(address, hello.token), hello)
+            except _errors.ThornbackError:
+                raise  # Some are an OSError as well.
             except OSError as error:
                 raise _errors.ConnectionLostError(f"no node can be reached at {address}: {error}") from error
             runtime.start()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,6 +10,10 @@ from thornback import _errors, _values
 from thornback._values import Reference
 
 if TYPE_CHECKING:
+    # Imported where they are used: together they take as long to import as the rest of the package.
+    import asyncio
+    import concurrent.futures
+
     from thornback._runtime import Home
 
 T_co = TypeVar("T_co", covariant=True)
@@ -58,6 +60,8 @@ class ObjectRef(Reference, Generic[T_co]):
 
     def future(self) -> concurrent.futures.Future[T_co]:
         """A future of the value, for code that speaks `concurrent.futures`."""
+        import concurrent.futures
+
         future: concurrent.futures.Future[T_co] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()
 
@@ -72,6 +76,8 @@ class ObjectRef(Reference, Generic[T_co]):
 
     def as_future(self) -> asyncio.Future[T_co]:
         """A future of the value in the running event loop."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T_co] = loop.create_future()
 
@@ -157,6 +163,8 @@ class ObjectRefGenerator(Reference, Generic[T_co]):
         return self
 
     async def __anext__(self) -> ObjectRef[T_co]:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
 

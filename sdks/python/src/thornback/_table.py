@@ -18,8 +18,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
-
 from thornback import _context, _errors, _values
 from thornback._errors import Code
 from thornback._gen import failure_pb2, task_pb2
@@ -189,10 +187,7 @@ class ObjectTable(StoredObjects):
             elif start == msgpack[len(data)]:
                 state = tiny.get(data, data)
             else:
-                try:
-                    state = _state_of(task_pb2.Completion.FromString(frames.ID_1 + id + rest))
-                except DecodeError:
-                    break  # The session will say so.
+                state = _state_of(task_pb2.Completion.FromString(frames.ID_1 + id + rest))
             taken += 1
             if id in known and type(state) is not Failed:
                 known[id] = state

@@ -25,8 +25,8 @@ import sys
 from collections import deque
 from typing import Any, Final
 
-# Imported for the children: the modules that nearly every worker needs in its first millisecond.
-from thornback import _arena, _worker, _worker_async  # noqa: F401
+# Imported for the children: the modules that every worker needs in its first millisecond.
+from thornback import _arena, _worker  # noqa: F401
 from thornback._session import unix  # noqa: F401
 
 _LINE_MAX: Final = 64 * 1024
@@ -60,7 +60,7 @@ class Template:
             if not ready:
                 # The first results are on their way; now there is time for what is slow to import.
                 warm = True
-                _import_numpy()
+                _import_rest()
                 continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
@@ -167,7 +167,10 @@ _prctl: Any = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linu
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def _import_numpy() -> None:
+def _import_rest() -> None:
+    """What only some workers need."""
+    from thornback import _worker_async  # noqa: F401
+
     try:
         import numpy  # noqa: F401
     except ImportError:

@@ -23,8 +23,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError
-
 from thornback import _context, _errors, _runtime
 from thornback._actor import ActorHandle, Interface
 from thornback._connect import connector, read_token
@@ -119,10 +117,7 @@ class Worker:
                 break
             order = orders.get(rest)
             if order is None:
-                try:
-                    order = Order(worker_pb2.Run.FromString(rest))
-                except DecodeError:
-                    break  # The session will say so.
+                order = Order(worker_pb2.Run.FromString(rest))
                 if not order.args:
                     # Most calls without arguments say the same as the one before.
                     if len(orders) >= _ORDERS_MAX:

@@ -134,6 +134,15 @@ class Peer:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         self._sock.sendmsg([struct.pack(">I", len(body)) + body], ancillary)
 
+    def send_bytes(self, body: bytes, length: int | None = None) -> None:
+        """Sends a frame of these bytes, which may be none, under a length that may lie."""
+        self.send_raw(struct.pack(">I", len(body) if length is None else length) + body)
+
+    def send_raw(self, data: bytes) -> None:
+        """Sends bytes."""
+        assert self._sock is not None
+        self._sock.sendall(data)
+
     def cut(self) -> None:
         """Breaks the connection."""
         assert self._sock is not None

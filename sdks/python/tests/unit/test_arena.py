@@ -126,22 +126,27 @@ def test_a_failure_of_the_helping_thread_is_raised(arenas: _arena.Arenas, monkey
 def test_a_room_keeps_its_descriptor_open(arenas: _arena.Arenas) -> None:
     """Closed under a copy, its number could be that of a file of the user's by then."""
     room = arenas.write(1, 0, 16 * MIB)
-    before = len(os.listdir("/proc/self/fd"))
+    descriptor = arenas._writable[1].descriptor
+    file = os.fstat(descriptor)
     arenas._writable.clear()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert os.path.samestat(os.fstat(descriptor), file)
     room.put(0, b"\1" * (8 * MIB))
     assert read(arenas, 0, 8 * MIB) == b"\1" * (8 * MIB)
     del room
-    assert len(os.listdir("/proc/self/fd")) == before - 2, "ours, and the one that the map had"
+    with pytest.raises(OSError):
+        os.fstat(descriptor)
 
 
 def test_an_arena_that_is_announced_twice_is_mapped_once(arenas: _arena.Arenas) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    first = arenas._writable[1]
     for writable in (True, False):
         descriptor, readable = memory(4096)
-        arenas.add(1, 4096, writable, descriptor if writable else readable)
-        os.close(readable if writable else descriptor)
-    assert len(os.listdir("/proc/self/fd")) == before
+        ours, other = (descriptor, readable) if writable else (readable, descriptor)
+        arenas.add(1, 4096, writable, ours)
+        os.close(other)
+        with pytest.raises(OSError):
+            os.fstat(ours)
+    assert arenas._writable[1] is first
     arenas.write(1, 0, SIZE)
 
 

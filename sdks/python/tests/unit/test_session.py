@@ -227,6 +227,129 @@ class TestResume:
             runtime_of(Refusing())
 
 
+class TestMisbehaviour:
+    """What a node must not do. Each time the client says why, ends the session, and nobody is left waiting."""
+
+    def ends(self, peer: Peer, runtime: Any, ref: Any, code: int, match: str) -> None:
+        with pytest.raises(thornback.ConnectionLostError, match=match):
+            thornback.get(ref, timeout=30)
+        assert peer.ended()
+        assert len(peer.hellos) == 1, "it is not tried again"
+        said = [op.goodbye.failure.code for frame in peer.frames for op in frame.ops if op.HasField("goodbye")]
+        assert said[:1] == [code]
+        with pytest.raises(thornback.ConnectionLostError):
+            thornback.nodes()
+
+    def test_a_frame_that_is_no_protobuf(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        whole = session_pb2.ServerFrame(seq=1, ops=[completion(ref.binary(), data=b"\x01")]).SerializeToString()
+        peer.send_bytes(whole + b"\x1a\x05\xff")
+        self.ends(peer, runtime, ref, thornback.Code.MALFORMED_FRAME, "not protobuf")
+
+    def test_a_length_above_the_limit(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.send_bytes(b"", length=(4 << 20) + 1)
+        self.ends(peer, runtime, ref, thornback.Code.FRAME_TOO_LARGE, "4194305")
+
+    def test_a_gap(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.say_again(2, completion(ref.binary(), data=b"\x01"))
+        self.ends(peer, runtime, ref, thornback.Code.SEQUENCE_GAP, "frame 2")
+
+    def test_an_acknowledgement_of_what_was_never_sent(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.taken = 1000
+        peer.say(completion(ref.binary(), data=b"\x01"))
+        self.ends(peer, runtime, ref, thornback.Code.SEQUENCE_GAP, "1000")
+
+    def test_operations_in_a_frame_where_they_have_no_place(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.say(completion(ref.binary(), data=b"\x01"), counted=False)
+        self.ends(peer, runtime, ref, thornback.Code.MALFORMED_FRAME, "completion")
+
+    def test_credit_in_a_frame_with_a_number(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        credit = session_pb2.ServerOp()
+        credit.credit.bytes = 1
+        peer.say(credit)
+        self.ends(peer, runtime, ref, thornback.Code.MALFORMED_FRAME, "credit")
+
+    def test_a_second_welcome(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.say(session_pb2.ServerOp(welcome=session_pb2.Welcome(version=1)), counted=False)
+        self.ends(peer, runtime, ref, thornback.Code.MALFORMED_FRAME, "twice")
+
+    def test_a_frame_cut_short_is_no_frame_and_comes_again(self, peer: Peer, runtime: Any) -> None:
+        """The connection is lost in the middle of a frame: nothing of it is taken, and the session resumes."""
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        answer = completion(ref.binary(), data=b"\x06")
+        whole = session_pb2.ServerFrame(seq=1, ops=[answer]).SerializeToString()
+        peer.send_bytes(whole[:-3], length=len(whole))
+        peer.cut()
+        result = in_thread(lambda: thornback.get(ref))
+        peer.wait_for_hello(2)
+        assert peer.hellos[1].resume.ack == 0
+        peer.say_again(1, answer)
+        assert result() == 6
+
+    def test_frames_that_come_byte_by_byte(self, peer: Peer, runtime: Any) -> None:
+        refs = [work.remote(), work.remote()]
+        runtime.session.flush()
+        result = in_thread(lambda: thornback.get(refs))
+        bodies = [
+            session_pb2.ServerFrame(seq=seq, ops=[completion(ref.binary(), data=bytes((seq,)))]).SerializeToString()
+            for seq, ref in enumerate(refs, 1)
+        ]
+        for byte in b"".join(len(body).to_bytes(4, "big") + body for body in bodies):
+            peer.send_raw(bytes((byte,)))
+        assert result() == [1, 2]
+
+    def test_a_hello_that_is_answered_by_garbage(self) -> None:
+        class Babbling(Peer):
+            def _welcome(self, sock: Any) -> None:
+                self._read_frame()
+                self.send_bytes(b"HTTP/1.1 400 Bad Request")
+
+        with pytest.raises(thornback.ConnectionLostError, match="something else"):
+            runtime_of(Babbling())
+
+    def test_a_hello_that_is_answered_by_silence_and_the_end(self) -> None:
+        class Leaving(Peer):
+            def _welcome(self, sock: Any) -> None:
+                self._read_frame()
+                self.cut()
+
+        with pytest.raises(thornback.ConnectionLostError, match="before it answered"):
+            runtime_of(Leaving())
+
+    def test_a_resumption_that_is_refused_is_not_asked_for_again(self, peer: Peer, runtime: Any) -> None:
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        op = session_pb2.ServerOp()
+        op.goodbye.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.PERMISSION_DENIED, message="a wrong secret"))
+        hellos: list[Any] = []
+
+        def refuse(sock: Any) -> None:
+            hellos.append(peer._read_frame())
+            peer._write(session_pb2.ServerFrame(ops=[op]))
+
+        peer._welcome = refuse  # type: ignore[method-assign]
+        peer.cut()
+        with pytest.raises(thornback.PermissionDeniedError, match="wrong secret"):
+            thornback.get(ref, timeout=30)
+        assert len(hellos) == 1
+
+
 class TestDescriptors:
     def arena(self, number: int, size: int) -> session_pb2.ServerOp:
         op = session_pb2.ServerOp()

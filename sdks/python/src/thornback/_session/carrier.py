@@ -9,6 +9,11 @@ from typing import Protocol
 class CarrierLostError(Exception):
     """The connection is gone. The session decides whether to resume; users never see this."""
 
+    def __init__(self, text: str, code: int = 0) -> None:
+        """`code` is one of the registry's if one side refused the other with it, and there is nothing to try again."""
+        super().__init__(text)
+        self.code = code
+
 
 class Carrier(Protocol):
     """One connection.

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import grpc
 
+from thornback._errors import Code
 from thornback._session.carrier import CarrierLostError
 
 _METHOD: Final = "/thornback.v1.Session/Connect"
@@ -29,6 +30,12 @@ _OPTIONS: Final = (
 )
 _QUEUED_FRAMES_MAX: Final = 64
 """Frames handed to grpcio and not yet sent; beyond, `send` waits, as it would on a full socket."""
+
+_REFUSALS: Final = {
+    grpc.StatusCode.UNAUTHENTICATED: Code.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED: Code.PERMISSION_DENIED,
+}
+"""Statuses that say something about who we are, and not about the connection."""
 
 
 class GrpcCarrier:
@@ -45,6 +52,7 @@ class GrpcCarrier:
         self._outgoing: queue.Queue[bytes | None] = queue.Queue(_QUEUED_FRAMES_MAX)
         self._arrived: deque[bytes] = deque()
         self._lost: str | None = None
+        self._code = 0
         self._closed = False
         self._signal, self._signalled = socket.socketpair()
         self._signal.setblocking(False)
@@ -75,7 +83,9 @@ class GrpcCarrier:
             self._lost = "the node ended the stream"
         except grpc.RpcError as error:
             details = error.details() if hasattr(error, "details") else str(error)
-            self._lost = f"the connection to the node failed: {details}"
+            status = error.code() if hasattr(error, "code") else None
+            self._code = _REFUSALS.get(status, 0) if status is not None else 0
+            self._lost = details if self._code else f"the connection to the node failed: {details}"
         self._raise_signal()
 
     def _raise_signal(self) -> None:
@@ -101,14 +111,14 @@ class GrpcCarrier:
             self.frames.append(self._arrived[0])
             self._arrived.popleft()
         if self._lost is not None and not self.frames:
-            raise CarrierLostError(self._lost)
+            raise CarrierLostError(self._lost, self._code)
 
     def send(self, body: bytes) -> None:
         if self._closed:
             raise CarrierLostError("the connection is closed")
         while True:
             if self._lost is not None:
-                raise CarrierLostError(self._lost)
+                raise CarrierLostError(self._lost, self._code)
             try:
                 self._outgoing.put(body, timeout=0.1)
                 return

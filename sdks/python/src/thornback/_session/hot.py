@@ -2,20 +2,21 @@
 
 When work is fine, a frame holds hundreds of completions, or of runs for a worker, that differ in little but an id. A parser makes
 three objects of each and answers each question about them by a call, which costs four times what everything else does with the
-operation; here one call to `struct` cuts all of them. What is taken this way is exactly what a parser would say: any other frame, and
-what follows a run in the same frame, is left to it. A test holds the two against each other.
+operation; here one call to `struct` cuts all of them. The frame has been parsed before, which by itself costs next to nothing, so it is
+known to be whole; what is taken here is exactly what the parser's objects would say, and what is not is left to them. A test holds the
+two against each other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from typing import Final
 
 Ops = Iterator[tuple[bytes, bytes, bytes]]
 """Head, id (16 bytes) and what follows the id, of each operation of a run and perhaps of others after it."""
 Taker = Callable[[bytes, Ops], int]
-"""Takes operations as long as their head is the given one. Returns how many it took, even if it could not make sense of the last."""
+"""Takes operations as long as their head is the given one. Returns how many it took."""
 
 _SHORT_MAX: Final = 0x80
 """Lengths below take one byte."""
@@ -33,25 +34,25 @@ class Kind:
         # By length of the operation: its head, and what cuts it.
         self._shapes: dict[int, tuple[bytes, Struct]] = {}
 
-    def take(self, body: bytes, at: int) -> int:
-        """Takes the operations of this kind that begin at `at`, run by run. Returns where what it did not take begins."""
+    def take(self, body: bytes, at: int) -> tuple[int, int]:
+        """Takes the operations of this kind that begin at `at`, run by run. Returns how many, and where what it did not take begins."""
+        total = 0
         while len(body) - at > 1:
             length = body[at + 1]
             shape = self._shapes.get(length) or self._shape(length)
             if shape is None:
-                return at
+                break
             head, cut = shape
             if not body.startswith(head, at):
-                return at
+                break
             size = cut.size
             count = (len(body) - at) // size
-            if not count:
-                return at
-            taken = self._take(head, cut.iter_unpack(memoryview(body)[at : at + count * size]))
+            taken = self._take(head, cut.iter_unpack(memoryview(body)[at : at + count * size])) if count else 0
             if not taken:
-                return at
+                break
+            total += taken
             at += taken * size
-        return at
+        return total, at
 
     def _shape(self, length: int) -> tuple[bytes, Struct] | None:
         # Field `ops`, its length; the field of the operation, its length; field 1, the length of an id.
@@ -64,24 +65,18 @@ class Kind:
         return shape
 
 
-def numbers(body: bytes) -> tuple[int, int, int] | None:
-    """`seq`, `ack`, and where the operations begin; None for a frame that does not begin with `seq`."""
-    if not body.startswith(b"\x08"):
-        return None
-    seq, at = _varint(body, 1)
-    ack = 0
-    if body.startswith(b"\x10", at):
-        ack, at = _varint(body, at + 1)
-    return (seq, ack, at) if seq and at <= len(body) else None
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """A number and where it ends; beyond the end of the body if there is none."""
-    value = shift = 0
-    for byte in body[at : at + 10]:
-        value |= (byte & 0x7F) << shift
-        at += 1
-        if byte < 0x80:
-            return (value, at) if value < 1 << 64 else (0, len(body) + 1)
-        shift += 7
-    return 0, len(body) + 1
+def take(kinds: Iterable[Kind], body: bytes) -> int:
+    """Takes the first operations of a frame that are of these kinds, and says how many. A parser must have read the frame."""
+    # `seq` and `ack` come before them or behind.
+    at = 0
+    for tag in (b"\x08", b"\x10"):
+        if body.startswith(tag, at):
+            at += 1
+            while body[at] >= 0x80:
+                at += 1
+            at += 1
+    total = 0
+    for kind in kinds:
+        taken, at = kind.take(body, at)
+        total += taken
+    return total

@@ -21,11 +21,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from google.protobuf.message import DecodeError
+
 from thornback import _errors
-from thornback._gen import session_pb2
+from thornback._errors import Code
+from thornback._gen import failure_pb2, session_pb2
 from thornback._session import frames, hot
 from thornback._session.carrier import Carrier, CarrierLostError
 from thornback._session.keeper import Keeper
@@ -40,6 +43,8 @@ _FRAME_OPS_MAX: Final = 65_536
 _WINDOW_BYTES: Final = 16 * 1024 * 1024
 _DEFAULT_WINDOW_BYTES: Final = 8 * 1024 * 1024
 _HELLO_TIMEOUT_S: Final = 30.0
+_UNCOUNTED: Final = frozenset({"welcome", "credit", "ping", "pong", "goodbye"})
+"""What travels in frames without a number. (A goodbye may also be the last of a frame with one.)"""
 
 _log = logging.getLogger("thornback")
 
@@ -79,6 +84,7 @@ class Session:
             "ping": self._handle_ping,
             "pong": lambda op: None,
             "goodbye": self._handle_goodbye,
+            "welcome": lambda op: self._refuse(Code.MALFORMED_FRAME, "the node welcomed this program twice on one connection"),
         }
 
         self._runs = [hot.Kind(number, take) for number, take in (runs or {}).items()]
@@ -375,7 +381,10 @@ class Session:
             # What came together with the welcome, or was left by an exception, is here already.
             if not carrier.frames:
                 carrier.fill(timeout)
-        except CarrierLostError:
+        except CarrierLostError as error:
+            if error.code:
+                self._refuse(Code(error.code), str(error))
+                return
             self._broken = True
             self._resume()
             return
@@ -398,80 +407,72 @@ class Session:
             self.notify()
 
     def _take(self, body: bytes) -> None:
-        """Handles one frame."""
-        numbers = hot.numbers(body)
-        if numbers is None:
-            self._take_parsed(body)
+        """Handles one frame. Of one that cannot be read nothing is taken (SESSION-023), so all of it is parsed first."""
+        if self._closed is not None:
             return
-        seq, ack, at = numbers
-        self._received += 1
-        if not self._is_next(seq, body):
-            return
-        for kind in self._runs:
-            at = kind.take(body, at)
-        if at < len(body):
-            frame = self._parse(body[at:])
-            if frame is None:
-                return
-            self._handle(frame)
-            ack = frame.ack or ack
-        self._has_taken(seq, ack, len(body))
-
-    def _take_parsed(self, body: bytes) -> None:
-        """Handles a frame that has no number, or has it elsewhere than at its beginning."""
-        frame = self._parse(body)
-        if frame is None:
-            return
-        self._received += 1
-        if frame.seq and not self._is_next(frame.seq, body):
-            return
-        self._handle(frame)
-        self._has_taken(frame.seq, frame.ack, len(body))
-
-    def _parse(self, body: bytes) -> session_pb2.ServerFrame | None:
         try:
-            return session_pb2.ServerFrame.FromString(body)
-        except Exception:
-            self._end(_errors.ConnectionLostError("the node sent a frame that is not protobuf; both sides must be of compatible versions"))
-            return None
-
-    def _is_next(self, seq: int, body: bytes) -> bool:
-        """Whether a frame is to be handled. One that came before is not; one that comes too early ends the session."""
-        if seq == self._seq_in + 1:
-            return True
-        if seq > self._seq_in:
-            self._end(_errors.ConnectionLostError(f"frame {seq} of the node came after frame {self._seq_in}"))
-        else:
-            # Its descriptors came again as well; left where they are, the next arena would be taken for another one.
-            frame = self._parse(body)
-            for op in frame.ops if frame is not None else ():
-                if op.HasField("arena") and self._carrier.descriptors:
-                    os.close(self._carrier.descriptors.popleft())
-        return False
-
-    def _handle(self, frame: session_pb2.ServerFrame) -> None:
-        handlers = self._handlers
-        for op in frame.ops:
-            name = op.WhichOneof("op")
-            if name is None:
-                continue  # An operation of a later version; `Hello` agreed on none that must be understood.
-            handler = handlers.get(name)
-            if handler is not None:
-                try:
-                    handler(getattr(op, name))
-                except Exception:
-                    _log.exception("the answer %r of the node could not be handled", name)
-
-    def _has_taken(self, seq: int, ack: int, size: int) -> None:
+            frame = session_pb2.ServerFrame.FromString(body)
+        except DecodeError:
+            self._refuse(Code.MALFORMED_FRAME, "the node sent a frame that is not protobuf; both sides must be of compatible versions")
+            return
+        self._received += 1
+        seq, ack = frame.seq, frame.ack
+        if seq and not self._is_next(seq, frame):
+            return
+        if ack > self._seq_out:
+            self._refuse(Code.SEQUENCE_GAP, f"the node acknowledged frame {ack}, and only {self._seq_out} were sent")
+            return
+        taken = hot.take(self._runs, body) if seq else 0
+        if not self._handle(frame.ops[taken:] if taken else frame.ops, counted=seq > 0):
+            return
         if seq:
             self._seq_in = seq
-            self._taken_bytes += size
+            self._taken_bytes += len(body)
             if self._taken_bytes >= _WINDOW_BYTES // 4:
                 self._uncounted.append(frames.CREDIT(session_pb2.Credit(bytes=self._taken_bytes).SerializeToString()))
                 self._taken_bytes = 0
         unacknowledged = self._unacknowledged
         while unacknowledged and unacknowledged[0][0] <= ack:
             unacknowledged.popleft()
+
+    def _is_next(self, seq: int, frame: session_pb2.ServerFrame) -> bool:
+        """Whether a frame is to be handled. One that came before is not; one that comes too early ends the session."""
+        if seq == self._seq_in + 1:
+            return True
+        if seq > self._seq_in:
+            self._refuse(Code.SEQUENCE_GAP, f"frame {seq} of the node came after frame {self._seq_in}")
+            return False
+        # Its descriptors came again as well; left where they are, the next arena would be taken for another one.
+        for op in frame.ops:
+            if op.HasField("arena") and self._carrier.descriptors:
+                os.close(self._carrier.descriptors.popleft())
+        return False
+
+    def _handle(self, ops: Iterable[session_pb2.ServerOp], *, counted: bool) -> bool:
+        """Hands operations to their handlers. False if one of them has no place in such a frame, which ends the session."""
+        handlers = self._handlers
+        for op in ops:
+            name = op.WhichOneof("op")
+            if name is None:
+                continue  # An operation of a later version; `Hello` agreed on none that must be understood.
+            if (name in _UNCOUNTED) is counted and name != "goodbye":
+                self._refuse(Code.MALFORMED_FRAME, f"the node sent {name!r} in a frame that {'has' if counted else 'has not'} a number")
+                return False
+            handler = handlers.get(name)
+            if handler is not None:
+                try:
+                    handler(getattr(op, name))
+                except Exception:
+                    _log.exception("the answer %r of the node could not be handled", name)
+        return True
+
+    def _refuse(self, code: Code, text: str) -> None:
+        """The node broke the rules of the conversation: it is told why, and the session ends."""
+        goodbye = session_pb2.Goodbye(failure=failure_pb2.Failure(code=code, message=text))
+        with self._send_lock:
+            if not self._broken and self._closed is None:
+                self._send(frames.frame(0, self._seq_in, frames.GOODBYE(goodbye.SerializeToString())))
+        self._end(_errors.ConnectionLostError(text))
 
     def _handle_credit(self, credit: session_pb2.Credit) -> None:
         self._granted += credit.bytes
@@ -488,17 +489,22 @@ class Session:
     # ---------------------------------------------------------------------------------------------------------- beginning and ending
 
     def _say_hello(self, carrier: Carrier) -> session_pb2.Welcome:
-        carrier.send(frames.frame(0, 0, frames.HELLO(self._hello.SerializeToString())))
         deadline = time.monotonic() + _HELLO_TIMEOUT_S
-        while not carrier.frames:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise _errors.ConnectionLostError("the node did not answer the hello; is something else listening at its address?")
-            try:
+        try:
+            carrier.send(frames.frame(0, 0, frames.HELLO(self._hello.SerializeToString())))
+            while not carrier.frames:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise _errors.ConnectionLostError("the node did not answer the hello; is something else listening at its address?")
                 carrier.fill(left)
-            except CarrierLostError as error:
-                raise _errors.ConnectionLostError(f"{error} before it answered the hello") from None
-        frame = session_pb2.ServerFrame.FromString(carrier.frames[0])
+        except CarrierLostError as error:
+            if error.code:
+                raise _errors.from_failure(failure_pb2.Failure(code=error.code, message=str(error))) from None
+            raise _errors.ConnectionLostError(f"{error} before it answered the hello") from None
+        try:
+            frame = session_pb2.ServerFrame.FromString(carrier.frames[0])
+        except DecodeError:
+            frame = session_pb2.ServerFrame()
         first = frame.ops[0].WhichOneof("op") if frame.ops else None
         if first == "goodbye":
             raise _errors.from_failure(frame.ops[0].goodbye.failure)
@@ -532,6 +538,10 @@ class Session:
                     raise
                 break
             except (OSError, CarrierLostError, _errors.ConnectionLostError) as error:
+                if isinstance(error, _errors.ThornbackError) and not isinstance(error, _errors.ConnectionLostError):
+                    # The node's answer, which is an OSError as well (a wrong token): to ask again would not change it.
+                    self._end(error)
+                    return
                 refused = isinstance(error, (FileNotFoundError, ConnectionRefusedError)) and carrier_is_local(self._carrier)
                 if refused or time.monotonic() + pause > deadline:
                     self._end(_errors.ConnectionLostError(f"the connection to the node was lost and could not be resumed: {error}"))

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from math import ceil
 
+from thornback._errors import Code
 from thornback._session.carrier import CarrierLostError
 
 _BUFFER_BYTES = 256 * 1024
@@ -92,7 +93,9 @@ class UnixCarrier:
         while size - start >= 4:
             length = int.from_bytes(data[start : start + 4], "big")
             if length > self.frame_bytes_max:
-                raise CarrierLostError(f"the node announced a frame of {length} bytes, which is over the limit")
+                raise CarrierLostError(
+                    f"the node announced a frame of {length} bytes, and the limit is {self.frame_bytes_max}", Code.FRAME_TOO_LARGE
+                )
             end = start + 4 + length
             if end > size:
                 break
