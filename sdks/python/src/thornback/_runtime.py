@@ -147,12 +147,16 @@ class Runtime(ObjectTable):
         if declaration is None or declaration.runtime is not self:
             declaration = self._declare_function(function)
         prefix = self.ids.prefix()
+        job = _JOB.get()
+        if job is None and not args and not kwargs:
+            refs = self._expect(prefix, declaration.returns)
+            self.session.post(declaration.submit_head + prefix + declaration.submit_tail)
+            return refs
         body = frames.ID_1 + prefix + frames.INDEX_SELF + declaration.suffix_submit
         keep = None
         if args or kwargs:
             encoded, keep = self._encode_args(args, kwargs, declaration.portable, frames.SHORT_ARG_SUBMIT, frames.ARG_SUBMIT)
             body += encoded
-        job = _JOB.get()
         if job is not None:
             body += frames.PARENT_SUBMIT + job.task
         refs = self._expect(prefix, declaration.returns)
@@ -165,12 +169,17 @@ class Runtime(ObjectTable):
         """Calls a method of an actor."""
         declaration = method._declaration(self)
         prefix = self.ids.prefix()
+        job = _JOB.get()
+        if job is None and not args and not kwargs:
+            refs = self._expect(prefix, declaration.returns)
+            id = method._actor._actor_id
+            self.session.post(b"".join((declaration.call_head, prefix, declaration.call_tail, id, declaration.suffix_call)))
+            return refs
         body = b"".join((frames.ID_1, prefix, frames.INDEX_SELF, frames.ID_2, method._actor._actor_id, declaration.suffix_call))
         keep = None
         if args or kwargs:
             encoded, keep = self._encode_args(args, kwargs, declaration.portable, frames.SHORT_ARG_CALL, frames.ARG_CALL)
             body += encoded
-        job = _JOB.get()
         if job is not None:
             body += frames.PARENT_CALL + job.task
         refs = self._expect(prefix, declaration.returns)
@@ -293,8 +302,7 @@ class Runtime(ObjectTable):
         if retries is not None:
             message.max_retries = retries
         self.session.post_quietly(frames.DECLARE(message.SerializeToString()))
-        encoded = frames.varint(number)
-        return Declaration(self, number, b"\x10" + encoded, b"\x18" + encoded, returns, portable)
+        return Declaration(self, number, returns, portable)
 
     # -------------------------------------------------------------------------------------------------------------------------- actors
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from thornback._gen import failure_pb2, value_pb2
+from thornback._session import frames
 
 
 class Mark(enum.Enum):
@@ -112,15 +113,34 @@ class Stream:
 class Declaration:
     """What was declared to the node under a number."""
 
-    __slots__ = ("number", "portable", "returns", "runtime", "suffix_call", "suffix_submit")
+    __slots__ = (
+        "call_head",
+        "call_tail",
+        "number",
+        "portable",
+        "returns",
+        "runtime",
+        "submit_head",
+        "submit_tail",
+        "suffix_call",
+        "suffix_submit",
+    )
 
-    def __init__(self, runtime: Any, number: int, suffix_submit: bytes, suffix_call: bytes, returns: int, portable: bool) -> None:
+    def __init__(self, runtime: Any, number: int, returns: int, portable: bool) -> None:
         self.runtime = runtime
         self.number = number
-        self.suffix_submit = suffix_submit
+        encoded = frames.varint(number)
+        self.suffix_submit = b"\x10" + encoded
         """Field `declaration` of `Submit`, encoded."""
-        self.suffix_call = suffix_call
+        self.suffix_call = b"\x18" + encoded
         """The same of `Call`."""
+        # A whole operation without arguments and parent, but for the 12 bytes of its id that are its own.
+        self.submit_tail = frames.INDEX_SELF + self.suffix_submit
+        size = len(frames.ID_1) + frames.PREFIX_BYTES + len(self.submit_tail)
+        self.submit_head = frames.SUBMIT.short[size] + frames.ID_1
+        self.call_tail = frames.INDEX_SELF + frames.ID_2
+        size = len(frames.ID_1) + frames.PREFIX_BYTES + len(self.call_tail) + frames.ID_BYTES + len(self.suffix_call)
+        self.call_head = frames.CALL.short[size] + frames.ID_1
         self.returns = returns
         self.portable = portable
         """The language of the callee is not known: arguments must be."""

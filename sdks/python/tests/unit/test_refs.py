@@ -43,13 +43,14 @@ def counted(runtime: Any, peer: Peer) -> tuple[list[bytes], list[bytes]]:
     runtime.session.flush()
     retained: list[bytes] = []
     dropped: list[bytes] = []
-    while True:
+    ended = False
+    while not ended:
         for op in peer.frame().ops:
             if op.HasField("refs"):
                 retained += op.refs.retain
                 dropped += op.refs.drop
-            if op.HasField("put") and op.put.object == end:
-                return retained, dropped
+            ended = ended or (op.HasField("put") and op.put.object == end)
+    return retained, dropped
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 5000])
