@@ -1,6 +1,13 @@
 //! One program that is driver and worker: fans work out, chains results, keeps state in an actor, and reads a stream.
 //!
-//! Run it with a `thornback` on PATH, or with THORNBACK_BINARY set: `cargo run -p thornback --example tasks`.
+//! Run it with a `thornback` on PATH, or with THORNBACK_BINARY set: `cargo run -p thornback --example tasks`. It prints
+//!
+//! ```text
+//! longest of 1000: 178
+//! fib(10): 55
+//! 1 4 9 16 25
+//! best: Some(("thornback", 27))
+//! ```
 
 use thornback::{Client, Context, Pool, Result, Stream, Worker, get_all};
 
@@ -84,10 +91,11 @@ async fn main() -> Result<()> {
     println!("fib(10): {}", fib::submit(&client, 10).await?);
 
     let mut stream = squares::submit(&client, 5);
+    let mut seen = Vec::new();
     while let Some(square) = stream.next().await {
-        print!("{} ", square?);
+        seen.push(square?.to_string());
     }
-    println!();
+    println!("{}", seen.join(" "));
 
     let board = BoardHandle::create(&client);
     for (name, score) in [("ray", 3), ("skate", 9), ("thornback", 27)] {
