@@ -100,7 +100,12 @@ impl Core {
         }
         self.node.run_timers();
         self.settle(now);
-        effects.append(&mut self.node.out);
+        if effects.is_empty() {
+            // Nothing to move, and both keep their room.
+            std::mem::swap(effects, &mut self.node.out);
+        } else {
+            effects.append(&mut self.node.out);
+        }
         if self.node.is_given_up {
             // What it would still say, nobody would hear.
             return effects.push(Effect::GivenUp);
