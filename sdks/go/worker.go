@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"thornback.dev/go/internal/inside"
 	"thornback.dev/go/internal/pb"
 )
 
@@ -107,12 +108,12 @@ func (w *Worker) announce() []*pb.Function {
 // Serve finds the node through the environment that it started this process with, and serves until the session ends: the node stops, does not need this worker
 // any more, or is gone; or ctx is done. Then the process should end too. The error says what was registered wrongly, or why the node refused.
 func (w *Worker) Serve(ctx context.Context) error {
-	if err := errors.Join(w.errs...); err != nil {
-		return err
-	}
 	address := os.Getenv(envAddress)
 	if address == "" {
 		address = w.address
+	}
+	if err := errors.Join(w.errs...); err != nil {
+		return err
 	}
 	if address == "" {
 		return invalid("no node is known: %s is not set, and WorkerAddress was not given", envAddress)
@@ -130,10 +131,19 @@ func (w *Worker) Serve(ctx context.Context) error {
 		return err
 	}
 	hello := newHello(pb.Role_ROLE_WORKER, address, token)
-	hello.Launch, hello.Pool, hello.Functions = launch, w.pool, w.announce()
+	hello.Launch, hello.Pool = launch, w.pool
 	if pool := os.Getenv(envPool); pool != "" {
 		hello.Pool = pool
 	}
+	return w.serveOver(ctx, dial, hello)
+}
+
+// serveOver serves a session that dial connects.
+func (w *Worker) serveOver(ctx context.Context, dial inside.Dial, hello *pb.Hello) error {
+	if err := errors.Join(w.errs...); err != nil {
+		return err
+	}
+	hello.Functions = w.announce()
 	l := newLink()
 	l.onNotice = printNotice
 	in := newInbox(l, w)
