@@ -142,7 +142,7 @@ func read(object []byte, size uint64) (Layout, error) {
 	}
 	length := uint64(binary.LittleEndian.Uint32(object))
 	region := aligned(4 + length)
-	if 4+length > uint64(len(object)) || region > size {
+	if length < 8 || 4+length > uint64(len(object)) || region > size {
 		return Layout{}, fmt.Errorf("it says that it has %d bytes", length)
 	}
 	t := table{buf: object[:4+length]}
@@ -150,7 +150,7 @@ func read(object []byte, size uint64) (Layout, error) {
 		return Layout{}, err
 	}
 	l := Layout{DeviceType: CPU, Size: size}
-	if at, ok, err := t.field(0, 1, 1); err != nil {
+	if at, ok, err := t.field(0, 1); err != nil {
 		return Layout{}, err
 	} else if ok {
 		l.Format = pb.Format(t.buf[at])
@@ -163,7 +163,7 @@ func read(object []byte, size uint64) (Layout, error) {
 		return Layout{}, err
 	}
 	l.Data = Span{region, 0}
-	if at, ok, err := t.field(2, 16, 8); err != nil {
+	if at, ok, err := t.field(2, 16); err != nil {
 		return Layout{}, err
 	} else if ok {
 		if l.Data, err = t.span(at, region, size); err != nil {
@@ -173,7 +173,7 @@ func read(object []byte, size uint64) (Layout, error) {
 	if l.Buffers, err = t.spans(3, region, size); err != nil {
 		return Layout{}, err
 	}
-	if at, ok, err := t.field(4, 8, 4); err != nil {
+	if at, ok, err := t.field(4, 8); err != nil {
 		return Layout{}, err
 	} else if ok {
 		l.DeviceType = int32(t.u32(at))
@@ -216,24 +216,25 @@ var errOutside = errors.New("an offset points outside of it")
 
 func (t *table) u32(at int) uint32 { return binary.LittleEndian.Uint32(t.buf[at:]) }
 
-// within reports whether n bytes at a place lie in the buffer, aligned.
-func (t *table) within(at, n, align int) bool {
-	return at >= 4 && n >= 0 && at <= len(t.buf) && n <= len(t.buf)-at && at%align == 0
+// within reports whether n bytes at a place lie in the buffer. Whether they are aligned does not matter to one who reads byte by byte, and writers count the
+// alignment from different places: from the length, as FlatBuffers does, or from behind it.
+func (t *table) within(at, n int) bool {
+	return at >= 4 && n >= 0 && at <= len(t.buf) && n <= len(t.buf)-at
 }
 
 func (t *table) open() error {
 	root := 4 + int64(t.u32(4))
-	if root > int64(len(t.buf)) || !t.within(int(root), 4, 4) {
+	if root > int64(len(t.buf)) || !t.within(int(root), 4) {
 		return errOutside
 	}
 	t.at = int(root)
 	vtable := root - int64(int32(t.u32(t.at)))
-	if vtable < 0 || vtable > int64(len(t.buf)) || !t.within(int(vtable), 4, 2) {
+	if vtable < 0 || vtable > int64(len(t.buf)) || !t.within(int(vtable), 4) {
 		return errOutside
 	}
 	size := int(binary.LittleEndian.Uint16(t.buf[vtable:]))
 	t.len = int(binary.LittleEndian.Uint16(t.buf[vtable+2:]))
-	if size < 4 || size%2 != 0 || !t.within(int(vtable), size, 2) || t.len < 4 || !t.within(t.at, t.len, 4) {
+	if size < 4 || size%2 != 0 || !t.within(int(vtable), size) || t.len < 4 || !t.within(t.at, t.len) {
 		return errOutside
 	}
 	t.vtable = t.buf[vtable : int(vtable)+size]
@@ -241,7 +242,7 @@ func (t *table) open() error {
 }
 
 // field is the place of a field of `size` bytes; false if it is absent.
-func (t *table) field(slot, size, align int) (int, bool, error) {
+func (t *table) field(slot, size int) (int, bool, error) {
 	entry := 4 + 2*slot
 	if entry+2 > len(t.vtable) {
 		return 0, false, nil
@@ -251,36 +252,36 @@ func (t *table) field(slot, size, align int) (int, bool, error) {
 		return 0, false, nil
 	}
 	at := t.at + offset
-	if offset < 4 || offset+size > t.len || !t.within(at, size, align) {
+	if offset < 4 || offset+size > t.len || !t.within(at, size) {
 		return 0, false, errOutside
 	}
 	return at, true, nil
 }
 
 // vector follows a field to a vector: the place of its first element, and how many there are.
-func (t *table) vector(slot, element, align int) (int, int, bool, error) {
-	at, ok, err := t.field(slot, 4, 4)
+func (t *table) vector(slot, element int) (int, int, bool, error) {
+	at, ok, err := t.field(slot, 4)
 	if err != nil || !ok {
 		return 0, 0, false, err
 	}
 	start := int64(at) + int64(t.u32(at))
-	if start > int64(len(t.buf)) || !t.within(int(start), 4, 4) {
+	if start > int64(len(t.buf)) || !t.within(int(start), 4) {
 		return 0, 0, false, errOutside
 	}
 	count := int64(t.u32(int(start)))
-	if count*int64(element) > int64(len(t.buf)) || !t.within(int(start)+4, int(count)*element, align) {
+	if count*int64(element) > int64(len(t.buf)) || !t.within(int(start)+4, int(count)*element) {
 		return 0, 0, false, errOutside
 	}
 	return int(start) + 4, int(count), true, nil
 }
 
 func (t *table) text(slot int) (string, error) {
-	at, count, ok, err := t.vector(slot, 1, 1)
+	at, count, ok, err := t.vector(slot, 1)
 	if err != nil || !ok {
 		return "", err
 	}
 	// A string of FlatBuffers has a zero behind it.
-	if !t.within(at, count+1, 1) || t.buf[at+count] != 0 {
+	if !t.within(at, count+1) || t.buf[at+count] != 0 {
 		return "", errOutside
 	}
 	text := t.buf[at : at+count]
@@ -291,7 +292,7 @@ func (t *table) text(slot int) (string, error) {
 }
 
 func (t *table) spans(slot int, region, size uint64) ([]Span, error) {
-	at, count, ok, err := t.vector(slot, 16, 8)
+	at, count, ok, err := t.vector(slot, 16)
 	if err != nil || !ok {
 		return nil, err
 	}

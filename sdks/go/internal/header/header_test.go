@@ -103,6 +103,18 @@ func TestPlansAreReadBack(t *testing.T) {
 	}
 }
 
+// The Python SDK counts alignment from behind the length.
+func TestAHeaderThatIsAlignedFromBehindItsLengthIsRead(t *testing.T) {
+	head, err := hex.DecodeString("38000000100000000c0020001c000000080004000c0000002000000000000000000000008813000000000000000000000100000000000000000000000000000000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := Read(head[:64], 5064)
+	if err != nil || l.Format != pb.Format_FORMAT_RAW || l.Data != (Span{64, 5000}) {
+		t.Fatalf("%+v, %v", l, err)
+	}
+}
+
 func TestOverlappingBuffersAreRefused(t *testing.T) {
 	head := write(&Layout{Format: pb.Format_FORMAT_PRIVATE, Schema: "x", Data: Span{0, 65}, Buffers: []Span{{64, 8}}})
 	if l, err := Read(head, 4096); err == nil {
