@@ -1,0 +1,147 @@
+"""A worker's queue and threads, without a node: what has begun, what can still be taken back, and what is answered."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.unit.peer import DEADLINE_MS
+from thornback import Code
+from thornback._execute import Target
+from thornback._gen import session_pb2, task_pb2, worker_pb2
+from thornback._worker import Worker, _Threads
+
+DEADLINE = DEADLINE_MS / 1000
+
+
+class Said:
+    """What the worker says, as the session would send it."""
+
+    def __init__(self) -> None:
+        self._ops: list[Any] = []
+        self._changed = threading.Condition()
+        self.keeper = SimpleNamespace(asleep=False, wake=lambda: None)
+
+    def post_quietly(self, op: bytes) -> None:
+        with self._changed:
+            self._ops += session_pb2.ClientFrame.FromString(op).ops
+            self._changed.notify_all()
+
+    def flush(self, block: bool = True) -> None: ...
+
+    def of(self, kind: str, count: int) -> list[Any]:
+        """Waits until so many operations of a kind have been said, and gives them all."""
+        said = lambda: [getattr(op, kind) for op in self._ops if op.HasField(kind)]
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(said()) >= count, DEADLINE), f"{kind} was not said"
+            return said()
+
+
+class Actor:
+    """Calls that wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.entered: list[int] = []
+        self.most = 0
+        self._inside = 0
+        self._changed = threading.Condition()
+        self._open = threading.Event()
+
+    def hold(self, number: int) -> int:
+        with self._changed:
+            self.entered.append(number)
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+            self._changed.notify_all()
+        assert self._open.wait(DEADLINE)
+        with self._changed:
+            self._inside -= 1
+        return number
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.entered) >= count, DEADLINE)
+
+    def let_go(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+@pytest.fixture
+def worker(said: Said) -> Any:
+    worker: Any = Worker()
+    worker.session = said
+    worker.runtime = SimpleNamespace(inline_bytes=1000, session=said)
+    worker.actor, worker.actor_id = Actor(), b"a" * 16
+    worker._targets[1] = Target(task_pb2.Declare(number=1, function="hold", returns=1))
+    return worker
+
+
+def task(number: int) -> bytes:
+    return number.to_bytes(12, "big") + bytes(4)
+
+
+def run(number: int) -> worker_pb2.Run:
+    message = worker_pb2.Run(task=task(number), declaration=1, actor=b"a" * 16)
+    arg = message.args.add()
+    arg.value.format, arg.value.data = 2, bytes((number,))
+    return message
+
+
+def test_calls_on_threads_begin_in_order_and_as_many_at_once_as_may(worker: Any, said: Said) -> None:
+    worker._pool = _Threads(worker, 3)
+    for number in range(10):
+        worker._handle_run(run(number))
+    worker.actor.wait_for(3)
+    assert worker.actor.entered == [0, 1, 2]
+    assert len(worker.queue) == 7, "the others stay where they can be taken back"
+    worker.actor.let_go()
+    done = said.of("done", 10)
+    assert sorted(answer.task for answer in done) == [task(number) for number in range(10)]
+    assert all(answer.results[0].value.data == answer.task[11:12] for answer in done)
+    assert worker.actor.most == 3
+    assert sorted(worker.actor.entered) == list(range(10))
+    assert not worker.running
+
+
+def test_a_call_that_no_thread_has_begun_is_cancelled_without_running(worker: Any, said: Said) -> None:
+    worker._pool = _Threads(worker, 2)
+    for number in range(4):
+        worker._handle_run(run(number))
+    worker.actor.wait_for(2)
+    worker._handle_interrupt(worker_pb2.Interrupt(task=task(2), code=Code.CANCELLED))
+    (cancelled,) = said.of("done", 1)
+    assert (cancelled.task, cancelled.failure.code) == (task(2), Code.CANCELLED)
+    worker.actor.let_go()
+    said.of("done", 4)
+    assert sorted(worker.actor.entered) == [0, 1, 3]
+
+
+def test_a_call_that_no_thread_has_begun_is_given_back(worker: Any, said: Said) -> None:
+    worker._pool = _Threads(worker, 1)
+    for number in range(4):
+        worker._handle_run(run(number))
+    worker.actor.wait_for(1)
+    worker._handle_recall(worker_pb2.Recall(tasks=[task(number) for number in (0, 1, 3)]))
+    (returned,) = said.of("returned", 1)
+    assert list(returned.tasks) == [task(1), task(3)], "what runs is answered, and not given back"
+    worker.actor.let_go()
+    said.of("done", 2)
+    assert worker.actor.entered == [0, 2]
+
+
+def test_what_came_before_the_threads_were_there_is_run_by_them(worker: Any, said: Said) -> None:
+    for number in range(3):
+        worker._handle_run(run(number))
+    worker._pool = _Threads(worker, 2)
+    worker.actor.let_go()
+    worker._pool.wake()
+    said.of("done", 3)
+    assert sorted(worker.actor.entered) == [0, 1, 2]
