@@ -83,6 +83,10 @@ class UnixCarrier:
 
     def _cut(self, size: int) -> None:
         """Takes whole frames out of what was received; keeps the rest."""
+        if not self._partial and int.from_bytes(self._view[:4], "big") == size - 4 <= self.frame_bytes_max:
+            # One frame and nothing else, as the answer of a call is.
+            self.frames.append(bytes(self._view[4:size]))
+            return
         if self._partial:
             self._partial += self._view[:size]
             data: bytearray | memoryview = self._partial
