@@ -39,6 +39,13 @@
 //! | reserve resources | [`Task::num_cpus`], [`Client::create_placement_group`] |
 //! | understand an error | [`Error`], [`Code`] |
 //!
+//! # Futures
+//!
+//! Every future of this crate may be dropped at any time, and nothing is lost by that: what was asked of the node is done all the same, and what was waited
+//! for can be waited for again. A task is ended with [`Ref::cancel`], not by dropping what waits for it; only dropping a [`RefStream`] ends its task.
+//!
+//! All handles ([`Client`], [`Ref`], [`RefStream`], [`ActorHandle`], [`Context`]) can be sent to and, but for streams, shared by threads.
+//!
 //! # What it never does
 //!
 //! It decides nothing about where and when something runs, and retries nothing: the node does. It needs no particular executor: each session has a thread of
@@ -108,5 +115,37 @@ pub mod __private {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         stream.map(|item| item.map_err(user_error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_and_futures_can_be_sent_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        fn sent<T: Send>(_: impl FnOnce() -> T) {}
+        // What a ref stands for need not be shareable.
+        type Local = std::cell::Cell<u8>;
+        shared::<Client>();
+        shared::<Context>();
+        shared::<Ref<Local>>();
+        shared::<ActorHandle>();
+        shared::<Task<(Local,), Ref<Local>>>();
+        shared::<Class<(Local,), ActorHandle>>();
+        shared::<Method<(Local,), Ref<Local>>>();
+        shared::<Tensor>();
+        shared::<Error>();
+        shared::<Pool>();
+        shared::<PlacementGroup>();
+        shared::<ConnectOptions>();
+        shared::<Buffer>();
+        sent(|| -> Option<RefStream<Local>> { None });
+        sent(|| -> Option<Get<Local>> { None });
+        sent(|| -> Option<Wait<Local>> { None });
+        sent(|| get_all::<u8>([]));
+        sent(|| Client::connect(""));
+        sent(|| Worker::new().serve());
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use carrier::Address;
 pub(crate) use io::{Opening, open};
 pub(crate) use objects::{FetchSlot, Fetched, Region, Room, Storing};
 pub(crate) use outbox::{Item, Outbox};
-pub(crate) use table::Listener;
+pub(crate) use table::{IdMap, Listener};
 pub(crate) use timer::Timer;
 
 /// One session, as its handles see it. When the last of them goes, the session ends.

@@ -18,7 +18,8 @@ use crate::{Error, Result};
 
 /// Waits for the values of several refs, in their order; duplicates are allowed.
 ///
-/// The first error is given at once, without waiting for the rest.
+/// The first error is given at once, without waiting for the rest. The future may be dropped at any time: nothing is lost, and the objects can be asked
+/// for again.
 ///
 /// # Errors
 /// The first error of any of them, as it happens.

@@ -31,7 +31,7 @@ impl Client {
         }
     }
 
-    /// Makes room for an object of so many bytes, to be filled in place: nothing is copied.
+    /// Makes room for an object of so many bytes, to be filled in place: nothing is copied. If the future is dropped, so is the room.
     ///
     /// # Errors
     /// [`Code::StoreFull`](crate::Code::StoreFull) or [`Code::OutOfDisk`](crate::Code::OutOfDisk) if there is no room.

@@ -75,7 +75,7 @@ impl<T> RefStream<T> {
         self.slot.task
     }
 
-    /// A ref to the next item; `None` after the last. After an error there are no more.
+    /// A ref to the next item; `None` after the last. After an error there are no more. The future may be dropped at any time: no item is lost.
     pub async fn next_ref(&mut self) -> Option<Result<Ref<T>>> {
         poll_fn(|cx| self.poll_next_ref(cx)).await
     }
@@ -109,7 +109,7 @@ impl<T> RefStream<T> {
 }
 
 impl<T: Data> RefStream<T> {
-    /// The next value; `None` after the last. After an error there are no more.
+    /// The next value; `None` after the last. After an error there are no more. The future may be dropped at any time: no item is lost.
     pub async fn next(&mut self) -> Option<Result<T>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }

@@ -2,7 +2,7 @@
 //!
 //! Recalls and interrupts are answered by the session's thread from here, however busy the executor is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use thornback_wire::v1;
 
 use super::{ClassDefinition, Definition};
 use crate::Error;
-use crate::link::lock;
+use crate::link::{IdMap, lock};
 use crate::scope::Scope;
 
 /// What a worker serves.
@@ -120,9 +120,9 @@ pub(crate) struct Inbox {
 
 #[derive(Default)]
 struct State {
-    declarations: HashMap<u32, Arc<Declared>>,
+    declarations: BTreeMap<u32, Arc<Declared>>,
     jobs: VecDeque<Job>,
-    running: HashMap<TaskId, Arc<Call>>,
+    running: IdMap<Arc<Call>>,
     ended: Option<Error>,
 }
 
@@ -178,7 +178,7 @@ impl Inbox {
             let failure = interruption(interrupt.code, "before it began").to_failure().of_task(task);
             return Some((job.run, failure.into()));
         }
-        let call = state.running.get(&task).filter(|call| call.attempt == interrupt.attempt).cloned();
+        let call = state.running.get(&task.0).filter(|call| call.attempt == interrupt.attempt).cloned();
         drop(state);
         if let Some(call) = call {
             call.interrupt(interrupt.code);
@@ -189,7 +189,7 @@ impl Inbox {
     pub(crate) fn resume(&self, resume: &v1::Resume) {
         let Some(task) = TaskId::from_slice(&resume.task) else { return };
         let call =
-            lock(&self.state).running.get(&task).filter(|call| call.attempt == resume.attempt).cloned();
+            lock(&self.state).running.get(&task.0).filter(|call| call.attempt == resume.attempt).cloned();
         if let Some(call) = call {
             call.consumed.fetch_max(resume.consumed, Ordering::AcqRel);
             call.gate.wake();
@@ -198,12 +198,17 @@ impl Inbox {
 
     /// Gives back those that have not started.
     pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<v1::Run> {
+        let recalled: HashSet<&[u8]> = tasks.iter().map(|task| &task[..]).collect();
         let mut state = lock(&self.state);
-        let (back, keep) =
-            std::mem::take(&mut state.jobs).into_iter().partition(|job: &Job| tasks.contains(&job.run.task));
-        state.jobs = keep;
-        let back: VecDeque<Job> = back;
-        back.into_iter().map(|job| job.run).collect()
+        let mut back = Vec::with_capacity(tasks.len());
+        for job in std::mem::take(&mut state.jobs) {
+            if recalled.contains(&job.run.task[..]) {
+                back.push(job.run);
+            } else {
+                state.jobs.push_back(job);
+            }
+        }
+        back
     }
 
     /// The session is over: nothing more is worth doing.
@@ -235,15 +240,15 @@ impl Inbox {
             gate: AtomicWaker::new(),
             scope: Mutex::new(None),
         });
-        state.running.insert(job.task, call.clone());
+        state.running.insert(job.task.0, call.clone());
         Next::Job(job, call)
     }
 
     /// A call was answered.
     pub(super) fn finished(&self, call: &Call) {
         let mut state = lock(&self.state);
-        if state.running.get(&call.task).is_some_and(|running| running.attempt == call.attempt) {
-            state.running.remove(&call.task);
+        if state.running.get(&call.task.0).is_some_and(|running| running.attempt == call.attempt) {
+            state.running.remove(&call.task.0);
         }
     }
 

