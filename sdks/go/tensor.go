@@ -11,6 +11,9 @@ import (
 	"unsafe"
 )
 
+// copyElementsMax is how many bytes a copy of elements may have if they lie on top of each other (strides of 0): whoever sent them may claim any number.
+const copyElementsMax = 64 << 20
+
 // Element is what a tensor may hold of Go's own types.
 type Element interface {
 	~bool | ~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~float32 | ~float64
@@ -72,6 +75,9 @@ func Elements[E Element](t *Tensor) ([]E, error) {
 		return unsafe.Slice((*E)(start), count), nil
 	}
 	defer runtime.KeepAlive(t.pin)
+	if count > copyElementsMax/size && count > len(t.data)/size {
+		return nil, failed(CodeUnsupportedFormat, "a tensor of shape %v and strides %v repeats its %d bytes too often to be copied", t.Shape, t.Strides, len(t.data))
+	}
 	out := make([]E, count)
 	raw := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(out))), count*size)
 	index := make([]int, len(t.Shape))

@@ -421,6 +421,13 @@ func TestTensorsAreReadInPlaceAndInAnyOrder(t *testing.T) {
 	if elements, _ = Elements[float64](nested["w"]); !slices.Equal(elements, numbers) {
 		t.Fatal(elements)
 	}
+	repeated := wire.Value{Format: pb.Format_FORMAT_TENSOR, Schema: "<f8;(1000000000000,);(0,)", Buffers: [][]byte{tensor.data}}
+	if err := decode(&repeated, &got, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Elements[float64](got); !errors.Is(err, CodeUnsupportedFormat) {
+		t.Fatal("terabytes were made of 48 bytes:", err)
+	}
 	for _, schema := range []string{"<f8;(2, 4)", "<f8;(2, 3);(24, 16)", "<f8;(2, 3);(-24, 8)", "<f8;(9223372036854775807, 3)", "<f8;(2, 3", "<f8"} {
 		v := wire.Value{Format: pb.Format_FORMAT_TENSOR, Schema: schema, Buffers: [][]byte{tensor.data}}
 		if err := decode(&v, new(any), nil, nil); !errors.Is(err, CodeUnsupportedFormat) {

@@ -95,9 +95,11 @@ type Session struct {
 	frameBytes int
 
 	// The buffer of posted operations, each as field `ops` of a frame behind room for a prefix; and of those without a number.
-	mu      sync.Mutex
-	room    sync.Cond
-	queue   []byte
+	mu    sync.Mutex
+	room  sync.Cond
+	queue []byte
+	// Where what is not sent yet begins.
+	head    int
 	ops     int
 	control []byte
 	spare   [][]byte
@@ -151,7 +153,7 @@ const (
 func Open(ctx context.Context, config Config) (*Session, error) {
 	s := &Session{config: config, kick: make(chan struct{}, 1), done: make(chan struct{})}
 	s.room.L = &s.mu
-	s.queue = make([]byte, prefixBytes, 4096)
+	s.queue, s.head = make([]byte, prefixBytes, 4096), prefixBytes
 	s.linger = time.AfterFunc(time.Hour, s.lingered)
 	s.linger.Stop()
 	config.Hello.VersionMin, config.Hello.VersionMax = 1, 1
@@ -259,7 +261,7 @@ func (s *Session) PostMessage(op protowire.Number, msg proto.Message) error {
 func (s *Session) WaitRoom(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) < queuedBytesMax {
+	if s.queued() < queuedBytesMax {
 		return nil
 	}
 	stop := context.AfterFunc(ctx, func() {
@@ -268,7 +270,7 @@ func (s *Session) WaitRoom(ctx context.Context) error {
 		s.room.Broadcast()
 	})
 	defer stop()
-	for len(s.queue) >= queuedBytesMax && s.ended.Load() == nil {
+	for s.queued() >= queuedBytesMax && s.ended.Load() == nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -387,16 +389,28 @@ func (s *Session) take() []byte {
 	if s.ops == 0 {
 		return nil
 	}
-	was := len(s.queue)
+	was := s.queued()
 	var frame []byte
 	if was <= min(frameBytesAim, s.frameBytes-wire.FrameTail) && s.ops <= wire.MaxOps {
-		frame = s.queue
-		s.queue, s.ops = s.buffer(), 0
+		if s.head == prefixBytes {
+			frame = s.queue
+		} else {
+			frame = append(s.buffer(), s.queue[s.head:]...)
+		}
+		s.queue, s.ops, s.head = s.buffer(), 0, prefixBytes
 	} else {
 		end, ops := s.cut()
-		frame = append(make([]byte, 0, end+wire.FrameTail), s.queue[:end]...)
-		s.queue = append(s.queue[:prefixBytes], s.queue[end:]...)
+		frame = make([]byte, prefixBytes, prefixBytes+end-s.head+wire.FrameTail)
+		frame = append(frame, s.queue[s.head:end]...)
+		s.head = end
 		s.ops -= ops
+		if s.ops == 0 {
+			s.queue, s.head = s.buffer(), prefixBytes
+		} else if s.head > len(s.queue)/2 {
+			// Seldom enough that moving what is left costs no more than posting it did.
+			s.queue = append(s.queue[:prefixBytes], s.queue[s.head:]...)
+			s.head = prefixBytes
+		}
 	}
 	if was >= queuedBytesMax {
 		s.room.Broadcast()
@@ -404,15 +418,18 @@ func (s *Session) take() []byte {
 	return frame
 }
 
+// queued is how many bytes of operations wait. mu is held.
+func (s *Session) queued() int { return len(s.queue) - s.head }
+
 // cut finds where a frame may end: behind as many operations as fit, and at least one.
 func (s *Session) cut() (end, ops int) {
 	limit := min(frameBytesAim, s.frameBytes-wire.FrameTail)
-	end = prefixBytes
+	end = s.head
 	for end < len(s.queue) && ops < wire.MaxOps {
 		// Post wrote these bytes, so they are well-formed.
 		_, n := protowire.ConsumeBytes(s.queue[end+1:])
 		next := end + 1 + n
-		if ops > 0 && next > limit {
+		if ops > 0 && next-s.head > limit {
 			break
 		}
 		end = next
@@ -533,7 +550,7 @@ func (s *Session) end(err *EndError) {
 		s.closing.Store(true)
 		s.mu.Lock()
 		s.room.Broadcast()
-		s.queue, s.ops, s.control = s.queue[:prefixBytes], 0, nil
+		s.queue, s.head, s.ops, s.control = s.queue[:prefixBytes], prefixBytes, 0, nil
 		s.linger.Stop()
 		s.mu.Unlock()
 		close(s.done)

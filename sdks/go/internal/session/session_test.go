@@ -109,7 +109,7 @@ func TestNothingIsSentWithoutCredit(t *testing.T) {
 func TestWhoPostsTooMuchWaits(t *testing.T) {
 	s, _, p, _ := open(t, func(w *pb.Welcome) { w.Limits.WindowBytes = 5 })
 	data := make([]byte, 1<<19)
-	for range 64 {
+	for range 36 {
 		if err := s.PostMessage(18, &pb.Write{Data: data}); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +121,7 @@ func TestWhoPostsTooMuchWaits(t *testing.T) {
 	}
 	room := make(chan error, 1)
 	go func() { room <- s.WaitRoom(context.Background()) }()
-	for range 64 {
+	for range 36 {
 		p.write(&pb.ServerFrame{Ops: []*pb.ServerOp{{Op: &pb.ServerOp_Credit{Credit: &pb.Credit{Bytes: 1 << 20}}}}})
 		p.readCounted()
 	}
@@ -488,7 +488,7 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		s := &Session{config: Config{Handler: newRecorder()}, kick: make(chan struct{}, 1), done: make(chan struct{}), greeting: greetingDone, welcome: &pb.Welcome{}}
-		s.queue = make([]byte, prefixBytes)
+		s.queue, s.head = make([]byte, prefixBytes), prefixBytes
 		s.broken = true
 		s.connection.Store(&connection{deadCarrier{}})
 		for _, body := range [][]byte{first, second} {
