@@ -16,7 +16,7 @@ use crate::scope::Waiting;
 use crate::value::{Data, decode, decode_tiny, with_decode_context};
 use crate::{Code, Error, Result};
 
-/// The future of a value; made by awaiting a [`Ref`] or by [`Ref::get`].
+/// The future of a value; made by awaiting a [`Ref`](crate::Ref) or by [`Ref::get`](crate::Ref::get).
 ///
 /// It may be dropped at any time: nothing is lost, and the object can be asked for again. It works on any executor.
 #[must_use = "futures do nothing unless awaited"]
