@@ -2,7 +2,7 @@
 //! what they give.
 //!
 //! The generators are in the package `xtask-codegen`, apart from this one, because they are heavy and most commands do
-//! not need them. TypeScript's are tools of its SDK, whose own tests compare what they make.
+//! not need them.
 
 use crate::npm::Npm;
 use crate::repo::{Repo, Result};
@@ -20,8 +20,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     if args.check {
         return check(repo);
     }
-    codegen(repo, false)?;
-    Npm::ready(repo)?.script("gen").run()
+    codegen(repo, false)
 }
 
 /// Fails, and says what to run, if generated code is stale.
@@ -34,6 +33,8 @@ pub fn check(repo: &Repo) -> Result {
 }
 
 fn codegen(repo: &Repo, check: bool) -> Result {
+    // TypeScript's generator is one of its SDK's tools.
+    Npm::ready(repo)?;
     Program::cargo(repo.root())
         .args(["run", "--quiet", "--locked", "--package", "xtask-codegen", "--"])
         .args(check.then_some("--check"))

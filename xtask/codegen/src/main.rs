@@ -6,15 +6,18 @@
 //! - [`protobuf`]: Rust messages and services.
 //! - [`python`]: Python messages, made by a pinned `protoc` in a virtual environment under `target/`.
 //! - [`go`]: Go messages, made by the `protoc-gen-go` that the SDK's `go.mod` pins.
+//! - [`typescript`]: TypeScript messages, made by the `protoc-gen-es` that the SDK's `package.json` pins.
 //! - [`flatbuffers`]: Rust and Python readers of the object header, made by a `flatc` that is given by hand.
 //! - [`released`]: the descriptor set of the last release, and whether the schemas still keep its promises.
 
 mod flatbuffers;
 mod go;
 mod output;
+mod plugin;
 mod protobuf;
 mod python;
 mod released;
+mod typescript;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,10 +28,12 @@ use output::Output;
 type Result<T = ()> = std::result::Result<T, String>;
 
 const USAGE: &str = "\
-usage: cargo run -p xtask-codegen -- [--check] [--no-python] [--no-go] [--flatc PATH] [--release]
+usage: cargo run -p xtask-codegen -- [--check] [--no-python] [--no-go] [--no-typescript] [--flatc PATH] [--release]
   --check       write nothing; fail if anything checked in differs from what the schemas give
   --no-python   leave out what needs a Python environment
   --no-go       leave out what needs Go
+  --no-typescript
+                leave out what needs Node.js
   --flatc PATH  the flatc (version 25.12) to use; needed only after protocol/flatbuffers/ changed
   --release     take the schemas as the new release that later ones are compared with";
 
@@ -38,6 +43,7 @@ struct Args {
     check: bool,
     no_python: bool,
     no_go: bool,
+    no_typescript: bool,
     flatc: Option<PathBuf>,
     release: bool,
 }
@@ -59,6 +65,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
             "--check" => args.check = true,
             "--no-python" => args.no_python = true,
             "--no-go" => args.no_go = true,
+            "--no-typescript" => args.no_typescript = true,
             "--release" => args.release = true,
             "--flatc" => args.flatc = Some(words.next().ok_or(USAGE)?.into()),
             other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
@@ -84,6 +91,9 @@ fn generate(args: &Args) -> Result {
     }
     if !args.no_go {
         go::generate(root, &schemas, &mut output)?;
+    }
+    if !args.no_typescript {
+        typescript::generate(root, &schemas, &mut output)?;
     }
     flatbuffers::generate(root, args.flatc.as_deref(), &mut output)?;
     if args.release {
