@@ -13,7 +13,7 @@ use thornback_types::{
 };
 
 use crate::effect::{Location, Reply};
-use crate::input::{ActorOptions, Strategy};
+use crate::input::{ActorOptions, Retries, Strategy};
 use crate::task::TaskSpec;
 
 /// Refs that a message carries, with the node that owns each.
@@ -276,9 +276,18 @@ pub struct StoredArg {
 #[derive(Debug, Clone)]
 pub enum ActorState {
     Pending,
-    Alive { node: NodeId, life: u32 },
-    Restarting { life: u32 },
-    Dead { failure: Arc<Failure> },
+    /// `retries` is what its calls have that name none of their own.
+    Alive {
+        node: NodeId,
+        life: u32,
+        retries: Retries,
+    },
+    Restarting {
+        life: u32,
+    },
+    Dead {
+        failure: Arc<Failure>,
+    },
 }
 
 /// How a run ended.

@@ -1,9 +1,13 @@
 //! What cores order, carried out on fake processes, disks and links.
 
+use std::sync::Arc;
+
 use thornback_core::effect::{Pool, Stop};
 use thornback_core::input::{ExitStatus, Function, Peer, StoreError};
+use thornback_core::link::Packet;
+use thornback_core::message::PeerMessage;
 use thornback_core::{Effect, Input, Location};
-use thornback_types::{NodeId, ObjectId, SessionId, WorkerId};
+use thornback_types::{Id, NodeId, ObjectId, SessionId, WorkerId};
 
 use crate::client::FUNCTION;
 use crate::worker::{Worker, word_of_bytes};
@@ -30,6 +34,15 @@ pub(crate) fn number(effect: &Effect) -> u64 {
         Effect::Packet { .. } => 15,
         Effect::Pace { .. } => 16,
         Effect::GivenUp => 17,
+    }
+}
+
+/// Puts a message that means nothing in the place of one of this kind.
+fn make_void(packet: &mut Packet, kind: &str) {
+    let Packet::Data { body: Some((_, message)), .. } = packet else { return };
+    let text = format!("{message:?}");
+    if text.strip_prefix(kind).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric)) {
+        *message = Arc::new(PeerMessage::Pulled { object: ObjectId(Id([0; 16])) });
     }
 }
 
@@ -97,7 +110,12 @@ impl World {
                 let after = self.rng.delay(2_000_000);
                 self.after(after, Event::Copy { host, life, object, from, remote, location });
             }
-            Effect::Packet { to, packet } => self.send_packet(host, to, &packet),
+            Effect::Packet { to, mut packet } => {
+                if let Some(kind) = self.lose {
+                    make_void(&mut packet, kind);
+                }
+                self.send_packet(host, to, &packet);
+            }
             // Its processes end with it.
             Effect::GivenUp => self.crash(host),
         }
@@ -109,7 +127,7 @@ impl World {
         }
     }
 
-    fn send_packet(&mut self, host: usize, to: NodeId, packet: &thornback_core::link::Packet) {
+    fn send_packet(&mut self, host: usize, to: NodeId, packet: &Packet) {
         let (faults, from) = (self.faults, self.hosts[host].id);
         let is_cut = self.host_of(to).is_some_and(|to| self.cut.contains(&(host.min(to), host.max(to))));
         let copies = if is_cut || self.rng.chance(faults.packet_lost) {

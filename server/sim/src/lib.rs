@@ -6,7 +6,7 @@
 //! ```
 //! use thornback_sim::{Options, Profile, run};
 //!
-//! let report = run(&Options { seed: 1, nodes: 1, steps: 50, profile: Profile::None, trace: 0 });
+//! let report = run(&Options { seed: 1, nodes: 1, steps: 50, profile: Profile::None, trace: 0, lose: None });
 //! assert_eq!(report.problems, Vec::<String>::new());
 //! ```
 
@@ -40,6 +40,9 @@ pub struct Options {
     pub profile: Profile,
     /// How many of the last events to keep in words; 0 is much faster.
     pub trace: usize,
+    /// Breaks the core: messages of this kind (a variant of `PeerMessage`) mean nothing on arrival at another node. A checker that lets that pass checks
+    /// nothing.
+    pub lose: Option<&'static str>,
 }
 
 /// What came of a run.

@@ -84,8 +84,14 @@ fn main() -> ExitCode {
     let mut totals = thornback_sim::Counts::default();
     for seed in flags.start..flags.start.saturating_add(flags.seeds) {
         let trace = if flags.trace { usize::MAX } else { 0 };
-        let options =
-            Options { seed, nodes: flags.nodes, steps: flags.steps, profile: flags.faults.1, trace };
+        let options = Options {
+            seed,
+            nodes: flags.nodes,
+            steps: flags.steps,
+            profile: flags.faults.1,
+            trace,
+            lose: None,
+        };
         let report = run(&options);
         ran += 1;
         events += report.events;

@@ -38,6 +38,8 @@ pub(crate) struct World {
     /// Pairs of hosts that cannot reach each other.
     pub(crate) cut: BTreeSet<(usize, usize)>,
     healed: bool,
+    /// See [`Options::lose`].
+    pub(crate) lose: Option<&'static str>,
     steps: u64,
     crowd: Crowd,
     trace: VecDeque<String>,
@@ -166,6 +168,7 @@ impl World {
             faults,
             cut: BTreeSet::new(),
             healed: false,
+            lose: options.lose,
             steps: options.steps,
             crowd,
             trace: VecDeque::new(),

@@ -232,7 +232,7 @@ impl Node {
 
     fn next_call(&mut self, actor: ActorId, caller: SessionId) -> Option<(TaskId, NodeId, u32)> {
         let called = self.called.get_mut(&actor)?;
-        let ActorState::Alive { node, life } = called.state else { return None };
+        let ActorState::Alive { node, life, .. } = called.state else { return None };
         let queue = called.queues.get_mut(&caller)?;
         while let Some(id) = queue.front().copied() {
             match self.tasks.get(&id) {
@@ -252,8 +252,15 @@ impl Node {
     }
 
     fn send_call(&mut self, actor: ActorId, id: TaskId, node: NodeId) {
+        let of_actor = match self.called.get(&actor).map(|called| &called.state) {
+            Some(ActorState::Alive { retries, .. }) => *retries,
+            _ => Retries::Limited(0),
+        };
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.state = TaskState::Calling;
+        if task.attempt == 1 && task.spec.declaration.max_retries == Retries::Limited(0) {
+            task.retries = of_actor;
+        }
         let (spec, attempt) = (Arc::clone(&task.spec), task.attempt);
         if node == self.me {
             return self.call_arrived(actor, spec, attempt);
@@ -275,7 +282,7 @@ impl Node {
             return;
         }
         called.state = state.clone();
-        if let ActorState::Alive { node, life } = state {
+        if let ActorState::Alive { node, life, .. } = state {
             called.home = Some((node, life));
         }
         let limbo = std::mem::take(&mut called.limbo);

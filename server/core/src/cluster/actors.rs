@@ -441,7 +441,11 @@ impl Registered {
             // Of the life to come.
             State::Waiting => ActorState::Restarting { life: self.life + 1 },
             State::Starting(_) => ActorState::Restarting { life: self.life },
-            State::Alive(node) => ActorState::Alive { node: *node, life: self.life },
+            State::Alive(node) => {
+                let retries =
+                    self.spec.as_ref().map_or(Retries::Limited(0), |spec| spec.options.max_task_retries);
+                ActorState::Alive { node: *node, life: self.life, retries }
+            }
             State::Dead(failure) => ActorState::Dead { failure: Arc::clone(failure) },
         }
     }

@@ -24,7 +24,6 @@ pub(crate) struct Bundle {
 pub(crate) struct Group {
     /// Where each bundle lies, once all are placed.
     pub(crate) placed: Option<Vec<NodeId>>,
-    pub(crate) removed: bool,
     /// Tasks that wait for it to be placed.
     pub(crate) waiting: BTreeSet<TaskId>,
 }
@@ -103,7 +102,7 @@ impl Node {
         if bundles.is_empty() || bundles.len() > 1000 || bundles.iter().any(Resources::is_empty) {
             return Err(invalid("A placement group needs 1 to 1000 bundles, and each asks for something."));
         }
-        if self.groups.contains_key(&group) || group.0.index() != 0 {
+        if self.groups.contains_key(&group) || self.removed_groups.contains(group) || group.0.index() != 0 {
             return Err(Box::new(Failure::new(
                 Code::DuplicateId,
                 format!("The placement group {group} exists already."),
@@ -144,10 +143,8 @@ impl Node {
     }
 
     pub(crate) fn group_removed(&mut self, group: PlacementGroupId) {
-        let state = self.groups.entry(group).or_default();
-        state.removed = true;
-        state.placed = None;
-        let waiting = std::mem::take(&mut state.waiting);
+        self.removed_groups.insert(group);
+        let waiting = self.groups.remove(&group).map(|state| state.waiting).unwrap_or_default();
         let failure = group_gone(group);
         for task in waiting {
             self.end_task(task, &failure, true);
@@ -177,7 +174,7 @@ impl Node {
 
     /// Ends what runs in the group here and gives its resources back, all at once.
     pub(crate) fn release_group(&mut self, group: PlacementGroupId) {
-        let removed = self.groups.get(&group).is_some_and(|state| state.removed);
+        let removed = self.removed_groups.contains(group);
         let failure = if removed {
             group_gone(group)
         } else {

@@ -79,6 +79,8 @@ pub struct Node {
     pub(crate) schedule_due: bool,
     pub(crate) bundles: BTreeMap<(PlacementGroupId, u32), Bundle>,
     pub(crate) groups: BTreeMap<PlacementGroupId, bundle::Group>,
+    /// Groups whose late tasks are told why they fail.
+    pub(crate) removed_groups: Recent<PlacementGroupId>,
 
     pub(crate) tasks: Map<TaskId, Task>,
     pub(crate) runs: Map<TaskId, Run>,
@@ -150,6 +152,7 @@ impl Node {
             schedule_due: false,
             bundles: BTreeMap::new(),
             groups: BTreeMap::new(),
+            removed_groups: Recent::new(DEAD_MAX),
             tasks: Map::new(seed),
             runs: Map::new(seed),
             streams: Map::new(seed),

@@ -1,5 +1,7 @@
 //! Making room: what was used longest ago goes to disk, and comes back when it is asked for.
 
+use std::collections::VecDeque;
+
 use thornback_types::{Code, Failure, ObjectId};
 
 use crate::effect::{Effect, Location};
@@ -7,6 +9,7 @@ use crate::input::StoreError;
 use crate::node::Node;
 use crate::object::Copy;
 use crate::object::arena::padded;
+use crate::object::store::{Wanted, Why};
 
 impl Node {
     /// Evicts until `size` bytes are free, or will be once what is being written is on disk.
@@ -104,7 +107,7 @@ impl Node {
         self.serve_room();
     }
 
-    /// Nothing more can be written to disk: those that wait for room fail, and everything that is stored stays.
+    /// Nothing more can be written to disk: those that wait to fill something fail, and everything that is stored stays.
     fn fail_for_want_of_disk(&mut self) {
         let Some(reason) = self.store.disk_full.take() else { return };
         let failure = Failure::new(
@@ -113,7 +116,12 @@ impl Node {
                 "The object store is full and its objects cannot be spilled: {reason}. Free disk space, set --spill-dir to a larger disk, or let go of objects."
             ),
         );
-        for wanted in std::mem::take(&mut self.store.queue) {
+        // What is to be read back or copied is stored already, and not lost for want of disk: it waits for what is read to be let go.
+        let (fills, others): (VecDeque<Wanted>, VecDeque<Wanted>) = std::mem::take(&mut self.store.queue)
+            .into_iter()
+            .partition(|wanted| matches!(wanted.why, Why::Fill(_)));
+        self.store.queue = others;
+        for wanted in fills {
             self.give_up_on_room(wanted, &failure);
         }
     }

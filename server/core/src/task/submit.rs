@@ -6,6 +6,7 @@ use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, Session
 
 use crate::input::{Arg, ArgValue, Declaration, Returns};
 use crate::message::{PeerMessage, RunOutcome, StoredArg};
+use crate::node::bundle::group_gone;
 use crate::node::pacing;
 use crate::node::pool::Found;
 use crate::node::queue::ClassId;
@@ -298,13 +299,10 @@ impl Node {
                 format!("Nobody knows the placement group {group}."),
             ))
         };
-        let state = self.groups.get(&group).ok_or_else(missing)?;
-        if state.removed {
-            return Err(Box::new(Failure::new(
-                Code::PlacementGroupRemoved,
-                format!("The placement group {group} was removed."),
-            )));
+        if self.removed_groups.contains(group) {
+            return Err(Box::new(group_gone(group)));
         }
+        let state = self.groups.get(&group).ok_or_else(missing)?;
         let Some(nodes) = &state.placed else { return Ok(None) };
         let node = match bundle {
             Some(index) => nodes.get(index as usize),
