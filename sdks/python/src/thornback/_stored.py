@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from thornback import _arena, _errors, _values
+from thornback._errors import Code
 from thornback._gen import object_pb2, value_pb2
 from thornback._object import ObjectRef
 from thornback._session import frames
@@ -213,7 +214,12 @@ class StoredObjects:
         """Creates, fills and seals a large object: of a put, or the result `id` of a task that runs here."""
         where = _arena.layout(value)
         try:
-            location = self.create(id, where.size, task, attempt)
+            try:
+                location = self.create(id, where.size, task, attempt)
+            except _errors.ThornbackError as error:
+                if task and error.code == Code.DUPLICATE_ID:
+                    return  # An earlier attempt has stored this item, and somebody may be reading it.
+                raise
             if location.arena:
                 _arena.fill(self.arenas.write(location.arena, location.offset, where.size), where, value)
             else:
