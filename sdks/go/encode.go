@@ -55,7 +55,6 @@ type encoder struct {
 	keep    []any
 	buffers [][]byte
 	depth   int
-	path    []string
 }
 
 // encode makes a value portable. The error is CodeUnserializable, with the path to what is in the way.
@@ -87,17 +86,12 @@ func encode(v any) (encoded, error) {
 }
 
 func (e *encoder) fail(format string, args ...any) error {
-	where := "the value"
-	if len(e.path) > 0 {
-		where = "value" + strings.Join(e.path, "")
-	}
-	return failed(CodeUnserializable, "%s %s", where, fmt.Sprintf(format, args...))
+	return failed(CodeUnserializable, "the value %s", fmt.Sprintf(format, args...))
 }
 
 func (e *encoder) enter() error {
 	if e.depth++; e.depth > depthMax {
-		e.path = e.path[:min(len(e.path), 8)]
-		return e.fail("… is nested deeper than %d, or contains itself", depthMax)
+		return e.fail("is nested deeper than %d, or contains itself", depthMax)
 	}
 	return nil
 }
@@ -338,7 +332,7 @@ func (e *encoder) list(v reflect.Value) error {
 	}
 	for i := range v.Len() {
 		if err := e.element(v.Index(i)); err != nil {
-			return e.at(err, v, fmt.Sprintf("[%d]", i))
+			return at(err, fmt.Sprintf("[%d]", i))
 		}
 	}
 	e.depth--
@@ -357,7 +351,7 @@ func (e *encoder) element(v reflect.Value) error {
 }
 
 // at adds a step to the path in an error, on the way out: nothing is spent on it while all goes well.
-func (e *encoder) at(err error, _ reflect.Value, step string) error {
+func at(err error, step string) error {
 	own, ok := err.(*Error)
 	if !ok || own.Code != CodeUnserializable {
 		return err
@@ -389,10 +383,10 @@ func (e *encoder) mapping(v reflect.Value) error {
 	}
 	for _, key := range keys {
 		if err := e.element(key); err != nil {
-			return e.at(err, v, fmt.Sprintf("[key %v]", key))
+			return at(err, fmt.Sprintf("[key %v]", key))
 		}
 		if err := e.element(v.MapIndex(key)); err != nil {
-			return e.at(err, v, fmt.Sprintf("[%q]", fmt.Sprint(key)))
+			return at(err, fmt.Sprintf("[%q]", fmt.Sprint(key)))
 		}
 	}
 	e.depth--
@@ -412,10 +406,10 @@ func (e *encoder) entries(m Map) error {
 	}
 	for _, entry := range m {
 		if err := e.any(entry.Key); err != nil {
-			return e.at(err, reflect.Value{}, "[a key]")
+			return at(err, "[a key]")
 		}
 		if err := e.any(entry.Value); err != nil {
-			return e.at(err, reflect.Value{}, fmt.Sprintf("[%v]", entry.Key))
+			return at(err, fmt.Sprintf("[%v]", entry.Key))
 		}
 	}
 	e.depth--
@@ -448,7 +442,7 @@ func (e *encoder) structure(v reflect.Value) error {
 			return err
 		}
 		if err := e.element(field); err != nil {
-			return e.at(err, v, "."+f.name)
+			return at(err, "."+f.name)
 		}
 	}
 	e.depth--

@@ -98,7 +98,6 @@ type link struct {
 	released []ID
 
 	requests atomic.Uint64
-	closers  []func()
 }
 
 func newLink() *link {
@@ -302,14 +301,9 @@ func (l *link) Ended(end *session.EndError) {
 	clear(l.fetches)
 	clear(l.creates)
 	clear(l.replies)
-	closers := l.closers
-	l.closers = nil
 	l.mu.Unlock()
 	if l.worker != nil {
 		l.worker.end(e)
-	}
-	for _, f := range closers {
-		f()
 	}
 }
 

@@ -147,7 +147,8 @@ func (f *function) call(ctx context.Context, instance reflect.Value, args []refl
 type class struct {
 	name        string
 	constructor *function
-	methods     map[string]*function
+	// By their names as they are, and by what is the same in every spelling.
+	methods, spelled map[string]*function
 }
 
 func newClass(name string, constructor any) (*class, error) {
@@ -159,23 +160,20 @@ func newClass(name string, constructor any) (*class, error) {
 		return nil, invalid("%q: a constructor gives the instance, and an error if it likes; this one gives %d results", name, f.results)
 	}
 	t := f.fn.Type().Out(0)
-	c := &class{name: name, constructor: f, methods: map[string]*function{}}
+	c := &class{name: name, constructor: f, methods: map[string]*function{}, spelled: map[string]*function{}}
+	if t.Kind() == reflect.Interface {
+		return nil, invalid("%q: a constructor gives a type with methods, not the interface %v", name, t)
+	}
 	for i := range t.NumMethod() {
 		m := t.Method(i)
-		if t.Kind() == reflect.Interface {
-			return nil, invalid("%q: a constructor gives a type with methods, not the interface %v", name, t)
-		}
 		method, err := analyse(name+"."+m.Name, m.Func, true)
 		if err != nil {
 			continue // It cannot be called from elsewhere, which is no reason not to have it.
 		}
-		c.methods[m.Name] = method
-		for _, key := range []string{spelling(m.Name), "\x00" + spelling(m.Name)} {
-			if other, taken := c.methods[key]; taken && other != method && key[0] == 0 {
-				return nil, invalid("%q: the methods %s and %s differ only in spelling", name, other.name, method.name)
-			}
+		if other := c.spelled[spelling(m.Name)]; other != nil {
+			return nil, invalid("%q: the methods %s and %s differ only in spelling", name, other.name, method.name)
 		}
-		c.methods["\x00"+spelling(m.Name)] = method
+		c.methods[m.Name], c.spelled[spelling(m.Name)] = method, method
 	}
 	return c, nil
 }
@@ -187,7 +185,7 @@ func (c *class) method(name string) *function {
 	if m := c.methods[name]; m != nil {
 		return m
 	}
-	return c.methods["\x00"+spelling(name)]
+	return c.spelled[spelling(name)]
 }
 
 // itemsOf makes a stream of what a function gave: an iter.Seq, an iter.Seq2 with errors, or a slice. False if it is none of them.
