@@ -85,6 +85,8 @@ export class Runtime implements Handler, Referrer {
   readonly #listener: Listener;
   readonly #ids = new Ids();
   readonly #slots = new Map<Id, Slot>();
+  /** Streams that somebody waits for: who waits is held by nothing but what it waits for. */
+  readonly waiting = new Set<StreamSlot>();
   readonly #streams = new Map<Id, WeakRef<StreamSlot>>();
   readonly #store = new Store(() => this.session);
   readonly #replies = new Map<number, { resolve(reply: Reply["reply"]): void; reject(error: ThornbackError): void }>();

@@ -154,8 +154,10 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
       if (slot.waiter) throw errorOf("INTERNAL", "two wait for one stream");
       await this.#runtime.until((wake) => {
         slot.waiter = wake;
+        this.#runtime.waiting.add(slot);
         return () => {
           slot.waiter = undefined;
+          this.#runtime.waiting.delete(slot);
         };
       });
     }

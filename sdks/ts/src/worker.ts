@@ -80,7 +80,7 @@ export async function serveOver(
     connect,
     { ...commonHello(token), role: Role.WORKER, ...hello, functions: registry.announce() },
     listener,
-    true,
+    !shared,
   );
   const executor = new Executor(runtime, new Client(runtime), registry, shared);
   void executor.left.then(() => runtime.session.close());

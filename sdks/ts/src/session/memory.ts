@@ -27,6 +27,7 @@ class MemoryCarrier implements Carrier {
   frameBytesMax = FRAME_BYTES_DEFAULT;
   readonly #peer: AcceptedEvents;
   #over = false;
+  #alive: NodeJS.Timeout | undefined;
 
   constructor(accept: (accepted: Accepted) => AcceptedEvents, events: CarrierEvents) {
     // Nothing arrives in the call that sent it, as on any other carrier.
@@ -42,6 +43,7 @@ class MemoryCarrier implements Carrier {
         setImmediate(() => {
           if (this.#over) return;
           this.#over = true;
+          this.hold(false);
           events.lost(error);
         });
       },
@@ -54,13 +56,16 @@ class MemoryCarrier implements Carrier {
     });
   }
 
-  hold(): void {
-    // A process is kept alive by what is under way in it.
+  /** Nothing that the system knows of is under way here, so a timer stands for it. */
+  hold(alive: boolean): void {
+    clearInterval(this.#alive);
+    if (alive && !this.#over) this.#alive = setInterval(() => undefined, 0x7fff_ffff);
   }
 
   close(): void {
     if (this.#over) return;
     this.#over = true;
+    this.hold(false);
     setImmediate(() => {
       this.#peer.closed();
     });

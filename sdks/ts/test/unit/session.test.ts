@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 
 import { toBinary, create } from "@bufbuild/protobuf";
 
@@ -87,7 +89,11 @@ test("operations of one turn travel together, in order, in numbered frames", asy
   assert.equal(seq, 1n);
   assert.equal(ops[0].op.case, "declare");
   assert.equal(last.declaration, connection.ops("declare")[0].number);
-  connection.send(1, 1, connection.ops("submit").map(({ task }, n) => completion(task, n)));
+  connection.send(
+    1,
+    1,
+    connection.ops("submit").map(({ task }, n) => completion(task, n)),
+  );
   assert.deepEqual(
     await client.get(refs),
     Array.from({ length: 100 }, (_, n) => n),
@@ -196,10 +202,7 @@ test("what a later version adds is passed over", async () => {
   const { client, connection } = await new Peer().welcome();
   const result = call(client);
   const { task } = await connection.op("submit");
-  const known = toBinary(
-    ServerFrameSchema,
-    create(ServerFrameSchema, { seq: 1n, ack: 1n, ops: [{ op: completion(task, 5) }] }),
-  );
+  const known = toBinary(ServerFrameSchema, create(ServerFrameSchema, { seq: 1n, ack: 1n, ops: [{ op: completion(task, 5) }] }));
   // Unknown fields of each wire type around the frame, an operation that nobody knows, and one with unknown fields inside.
   const unknown = [0xf8, 0x3e, 1, 0xf9, 0x3e, 1, 2, 3, 4, 5, 6, 7, 8, 0xfa, 0x3e, 2, 8, 8, 0xfd, 0x3e, 1, 2, 3, 4];
   const operation = [0x1a, 5, 0xfa, 0x3e, 2, 1, 2];
@@ -307,6 +310,26 @@ test("refs are counted: dropped once with the last, retained where they are foun
   await client.close();
 });
 
+test("who waits for a stream is not collected meanwhile", async () => {
+  const { client, connection } = await new Peer().welcome();
+  const first = new Promise<number>((resolve) => {
+    // Nothing but the stream holds this function while it waits.
+    void (async () => {
+      for await (const item of client.task<() => Generator<number>>("f").with({ returns: "stream" })()) {
+        resolve(item);
+        break;
+      }
+    })();
+  });
+  const { task } = await connection.op("submit");
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  await new Promise(setImmediate);
+  connection.send(1, 1, [completion(task, 5)]);
+  assert.equal(await first, 5);
+  await client.close();
+});
+
 test("a malformed value is the reader's error and not the session's", async () => {
   const { client, connection } = await new Peer().welcome();
   const [bad, good] = [call(client), call(client)];
@@ -314,10 +337,7 @@ test("a malformed value is the reader's error and not the session's", async () =
   const [first, second] = connection.ops("submit").map(({ task }) => task);
   const object = toBytes(output(fromBytes(first), 0));
   const value = { format: 2, data: Uint8Array.of(0xc1) };
-  connection.send(1, 1, [
-    { case: "completion", value: { object, outcome: { case: "value", value } } },
-    completion(second, 1),
-  ]);
+  connection.send(1, 1, [{ case: "completion", value: { object, outcome: { case: "value", value } } }, completion(second, 1)]);
   await assert.rejects(bad.get(), (error) => error instanceof ThornbackError && error.code === "UNSUPPORTED_FORMAT");
   assert.equal(await good.get(), 1);
   await client.close();

@@ -126,7 +126,7 @@ test("how many arguments a function takes is read from its source", () => {
     [(a: number, b = "x,y)") => [a, b], 1, 2],
     [(a: number, ...more: number[]) => [a, more], 1, -1],
     [({ a, b }: Record<string, unknown>, [c, d]: unknown[] = [1, { e: 2 }]) => [a, b, c, d], 1, 2],
-     
+
     [
       function any() {
         return arguments.length;
