@@ -122,6 +122,8 @@ impl Ledger {
             let number = |body: &Json, key: &str| body[key].as_u64().unwrap_or(0);
             match name {
                 "hello" => {
+                    // Who resumes says what it took on the connection before.
+                    self.resumed = body["resume"].is_object();
                     let window = number(&body, "window_bytes");
                     self.server.credit = if window == 0 { WINDOW_BYTES } else { window } as i64;
                 }
@@ -242,7 +244,9 @@ impl Ledger {
                 Err(reason) => wrong.push(format!("VALUE-012: {op}: {reason}")),
                 Ok(_) => {
                     let mut inside = BTreeSet::new();
-                    if let Ok(parsed) = rmpv::decode::read_value(&mut data.as_slice()) {
+                    if let Ok(parsed) =
+                        rmpv::decode::read_value_with_max_depth(&mut data.as_slice(), value::DEPTH_MAX)
+                    {
                         collect(&parsed, &mut inside);
                     }
                     let named: Vec<Vec<u8>> = json["refs"]
@@ -272,7 +276,8 @@ fn collect(value: &rmpv::Value, ids: &mut BTreeSet<Vec<u8>>) {
             ids.insert(bytes.clone());
         }
         rmpv::Value::Ext(2, bytes) => {
-            if let Ok(rmpv::Value::Array(parts)) = rmpv::decode::read_value(&mut bytes.as_slice())
+            if let Ok(rmpv::Value::Array(parts)) =
+                rmpv::decode::read_value_with_max_depth(&mut bytes.as_slice(), 4)
                 && let Some(rmpv::Value::Binary(id)) = parts.into_iter().next()
             {
                 ids.insert(id);

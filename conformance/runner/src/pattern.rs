@@ -64,6 +64,20 @@ impl Names {
                         ("zeros", Json::Number(n)) => {
                             Some(vec![0; usize::try_from(n.as_u64().unwrap_or(0)).unwrap_or(0)])
                         }
+                        // A list in a list in a list, in MessagePack.
+                        ("deep", Json::Number(n)) => {
+                            let depth = usize::try_from(n.as_u64().unwrap_or(0)).unwrap_or(0);
+                            Some([vec![0x91; depth], vec![0xc0]].concat())
+                        }
+                        // The first result of a task whose id was bound.
+                        ("result", Json::String(name)) => {
+                            let task =
+                                self.bound.get(name).and_then(Json::as_str).and_then(value::from_base64);
+                            let task = task
+                                .filter(|id| id.len() == 16)
+                                .ok_or_else(|| format!("no id is bound to `{name}`"))?;
+                            Some([&task[..12], &1u32.to_be_bytes()].concat())
+                        }
                         ("pattern", Json::Object(body)) => Some(value::pattern(
                             body.get("size").and_then(Json::as_u64).unwrap_or(0),
                             body.get("seed").and_then(Json::as_u64).unwrap_or(0),

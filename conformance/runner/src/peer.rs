@@ -16,7 +16,7 @@ use crate::pattern::{Names, brief};
 use crate::schema::{self, Frame, Side, op_parts};
 
 /// Nothing that is alive takes this long. It ends a run that hangs, and says nothing about speed.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 /// More than any frame may have, so that what is too large is still seen.
 const READ_MAX: usize = 16 << 20;
 
@@ -203,44 +203,79 @@ impl Peer {
 
     /// Takes one frame. False once the connection is closed.
     fn pump(&mut self, until: Instant) -> Result<bool, String> {
+        match self.receive(until)? {
+            Some(open) => Ok(open),
+            None => Err(format!("nothing came for {PATIENCE:?}")),
+        }
+    }
+
+    /// Whether the other side says something before it closes the connection.
+    pub fn begins(&mut self, until: Instant) -> Result<bool, String> {
+        self.pump(until)
+    }
+
+    /// Takes what has come already, so that the other side goes on while something else is waited for.
+    pub fn service(&mut self) -> Result<(), String> {
+        while self.receive(Instant::now())? == Some(true) {}
+        Ok(())
+    }
+
+    /// The number of the next counted frame.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The last counted frame of the other side.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Uses up a number for a frame that is sent by hand.
+    pub fn use_number(&mut self) -> u64 {
+        self.next_seq += 1;
+        self.next_seq - 1
+    }
+
+    /// Takes one frame: false once the connection is closed, nothing if none comes in time.
+    fn receive(&mut self, until: Instant) -> Result<Option<bool>, String> {
         if self.closed {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let bytes = match self.frames.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(bytes) => bytes,
-            Err(RecvTimeoutError::Timeout) => return Err(format!("nothing came for {PATIENCE:?}")),
+            Err(RecvTimeoutError::Timeout) => return Ok(None),
             Err(RecvTimeoutError::Disconnected) => {
                 self.closed = true;
                 self.trace.push("closed by the other side".to_owned());
-                return Ok(false);
+                return Ok(Some(false));
             }
         };
         let (frame, wrong) = self.ledger.see(self.side.other(), &bytes);
         self.breaches.extend(wrong);
-        let Some(frame) = frame else { return Ok(true) };
+        let Some(frame) = frame else { return Ok(Some(true)) };
         self.trace.push(format!("← seq {} ack {} {}", frame.seq, frame.ack, brief(&json!(frame.ops))));
         if frame.seq > self.taken {
             self.taken = frame.seq;
         }
         if frame.seq != 0 && !self.manual_credit {
-            self.send_frame(0, self.taken, &[json!({"credit": {"bytes": bytes.len()}})], false, false)?;
+            let credit = json!({"credit": {"bytes": bytes.len()}});
+            self.send_frame(0, self.taken, &[credit], false, false)?;
         }
         for op in &frame.ops {
             match op_parts(op) {
                 ("ping", body) if !self.manual_credit => {
-                    self.send_frame(
-                        0,
-                        self.taken,
-                        &[json!({"pong": {"nonce": body["nonce"]}})],
-                        false,
-                        false,
-                    )?;
+                    let pong = json!({"pong": {"nonce": body["nonce"]}});
+                    self.send_frame(0, self.taken, &[pong], false, false)?;
+                }
+                // What an SDK asks for while it opens a session (a pool of its own) is granted.
+                ("request", body) if self.side == Side::Server => {
+                    self.send(&[json!({"reply": {"number": body["number"], "done": {}}})], false, false)?;
                 }
                 _ => self.waiting.push_back(op.clone()),
             }
         }
         self.headers.push_back(frame);
-        Ok(true)
+        Ok(Some(true))
     }
 }
 

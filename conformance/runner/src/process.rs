@@ -15,6 +15,9 @@ use crate::peer::PATIENCE;
 /// Lines of standard error that are kept for a report.
 const LINES_MAX: usize = 60;
 
+/// How often a testee's silence is used for something else.
+const MEANWHILE: Duration = Duration::from_millis(3);
+
 /// The end of what a program said on standard error.
 type Tail = Arc<Mutex<VecDeque<String>>>;
 
@@ -203,16 +206,24 @@ impl Testee {
         Ok(self.next_id)
     }
 
-    /// Waits for the answer to a command. An error is a breach of the contract.
-    pub fn answer(&mut self, id: u64) -> Result<Answer, String> {
+    /// Waits for the answer to a command, and does something else meanwhile. An error is a breach of the contract.
+    pub fn answer_while(
+        &mut self,
+        id: u64,
+        meanwhile: &mut dyn FnMut() -> Result<(), String>,
+    ) -> Result<Answer, String> {
         let until = Instant::now() + PATIENCE + Duration::from_secs(5);
         loop {
             if let Some(index) = self.early.iter().position(|answer| answer["id"] == id) {
                 let answer = self.early.swap_remove(index);
                 return self.read(&answer);
             }
-            let line = match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            let line = match self.lines.recv_timeout(MEANWHILE) {
                 Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {
+                    meanwhile()?;
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => return Err(self.fault("it hangs: no answer came")),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.fault("it ended without an answer")),
             };
@@ -224,6 +235,11 @@ impl Testee {
                 }
             }
         }
+    }
+
+    /// Waits for the answer to a command.
+    pub fn answer(&mut self, id: u64) -> Result<Answer, String> {
+        self.answer_while(id, &mut || Ok(()))
     }
 
     fn read(&mut self, answer: &Json) -> Result<Answer, String> {

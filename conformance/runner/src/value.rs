@@ -167,10 +167,13 @@ pub fn to_msgpack(
     })
 }
 
+/// The specification allows 512 levels; what goes further is not worth a stack overflow.
+pub const DEPTH_MAX: usize = 600;
+
 /// Reads MessagePack into the explicit notation. Refs are named by their bytes.
 pub fn from_msgpack(bytes: &[u8]) -> Result<Json, String> {
     let mut rest = bytes;
-    let value = rmpv::decode::read_value(&mut rest)
+    let value = rmpv::decode::read_value_with_max_depth(&mut rest, DEPTH_MAX)
         .map_err(|error| format!("the value is no MessagePack: {error}"))?;
     if !rest.is_empty() {
         return Err(format!("{} bytes are left over behind the value", rest.len()));

@@ -39,6 +39,7 @@ FEATURES = [
     "streams",
     "timestamp",
     "uuid",
+    "varargs",
 ]
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 DIGEST_ABOVE = 1024

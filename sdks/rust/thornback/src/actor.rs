@@ -204,7 +204,8 @@ impl<A, H: From<ActorHandle> + 'static> Class<A, H> {
             max_task_retries: options.max_task_retries,
             max_concurrency: options.max_concurrency,
             max_pending_calls: options.max_pending_calls,
-            asynchronous: true,
+            // How its methods run is known to the worker alone: in another language they may well block.
+            asynchronous: false,
             // CPUs that were not mentioned are needed only to place it.
             hold_resources: self.call.options.as_ref().is_some_and(|options| options.cpus_given),
             interface: Bytes::new(),

@@ -21,7 +21,8 @@ use crate::{Error, Result};
 /// Without a [`Wait::timeout`] it waits as long as it takes; with one it gives what is ready by then, which is no error.
 ///
 /// # Errors
-/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if a ref is there twice, or `count` is more than there are.
+/// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if a ref is there twice, or `count` is 0 or more than there are. Of no refs
+/// at all it gives none at once.
 ///
 /// ```no_run
 /// # async fn example(refs: Vec<thornback::Ref<i64>>) -> thornback::Result<()> {
@@ -101,7 +102,11 @@ impl<T> Wait<T> {
         if distinct.len() != self.refs.len() {
             return Err(Error::invalid("a ref was given to wait for twice; pass each once"));
         }
-        if self.count > self.refs.len() {
+        if self.count == 0 && !self.refs.is_empty() {
+            return Err(Error::invalid("wait was asked for none of the refs; ask for at least one"));
+        }
+        // Of nothing there is nothing to wait for, whatever the number (OBJECT-032).
+        if self.count > self.refs.len() && !self.refs.is_empty() {
             return Err(Error::invalid(format!(
                 "{} refs can never be ready: only {} were given",
                 self.count,
@@ -152,8 +157,10 @@ impl<T> Future for Wait<T> {
             }
             None => {
                 self.check()?;
-                let tally =
-                    Arc::new(Tally { missing: AtomicUsize::new(self.count), waiter: AtomicWaker::new() });
+                let tally = Arc::new(Tally {
+                    missing: AtomicUsize::new(self.count.min(self.refs.len())),
+                    waiter: AtomicWaker::new(),
+                });
                 tally.waiter.register(cx.waker());
                 self.count_ready(&tally);
                 self.tally.insert(tally).clone()

@@ -11,6 +11,7 @@
 
 mod ext;
 mod msgpack;
+mod raw;
 mod refs;
 mod tensor;
 

@@ -41,6 +41,11 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T> {
+    if value.format == Format::Raw
+        && let Some(decoded) = super::raw::decode(&value.data)
+    {
+        return Ok(decoded);
+    }
     if value.format != Format::MsgPack {
         return Err(unsupported::<T>(value));
     }
