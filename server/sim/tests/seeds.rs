@@ -53,7 +53,7 @@ fn three_nodes_with_losses() {
 
 #[test]
 fn three_nodes_with_crashes() {
-    all_is_well(3, Profile::Crash, (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548]));
+    all_is_well(3, Profile::Crash, (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548, 894]));
 }
 
 #[test]

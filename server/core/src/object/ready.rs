@@ -189,7 +189,8 @@ impl Node {
             RemoteOutcome::Value(value) => Outcome::Value(value),
             RemoteOutcome::Failure(failure) => Outcome::Failure(failure),
             RemoteOutcome::Stored { size, at } => {
-                record.rare().elsewhere = at.into_iter().filter(|node| *node != me).collect();
+                let live = |node: &NodeId| *node != me && !self.dead.contains(*node);
+                record.rare().elsewhere = at.into_iter().filter(live).collect();
                 // Known already, and asked for again because its copies were gone, or made again on this very node.
                 if matches!(record.state, ObjectState::Stored(_)) {
                     return self.tell_waiters(object, Outcome::Stored(size));

@@ -264,7 +264,8 @@ impl Node {
             };
             let news = record.is_pending();
             let elsewhere = &mut record.rare().elsewhere;
-            elsewhere.extend(arg.at.iter().filter(|node| **node != me));
+            // (The list may be as old as an actor that is started again.)
+            elsewhere.extend(arg.at.iter().filter(|node| **node != me && !self.dead.contains(**node)));
             elsewhere.sort_unstable();
             elsewhere.dedup();
             if news {
