@@ -59,6 +59,9 @@ impl Hasher for Mixer {
     fn write_usize(&mut self, _: usize) {}
 }
 
+/// What fits a table of 8,192 places. No table shrinks below that.
+const ROOM: usize = 7168;
+
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Map<K, V>(HashMap<K, V, Seed>);
@@ -66,6 +69,12 @@ pub(crate) struct Map<K, V>(HashMap<K, V, Seed>);
 impl<K: Hash + Eq + Copy + Ord, V> Map<K, V> {
     pub(crate) fn new(seed: Seed) -> Self {
         Map(HashMap::with_hasher(seed))
+    }
+
+    /// With room for the few thousand entries of ordinary work. Room takes memory only once it is used, and a table that comes and goes with them
+    /// would double in size whenever two bursts happen to meet.
+    pub(crate) fn with_room(seed: Seed) -> Self {
+        Map(HashMap::with_capacity_and_hasher(ROOM, seed))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -91,8 +100,8 @@ impl<K: Hash + Eq + Copy + Ord, V> Map<K, V> {
     /// Gives memory back once most of it is unused: a burst of a million tasks must not be kept for ever.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let value = self.0.remove(key);
-        if self.0.capacity() > 4096 && self.0.len() * 8 < self.0.capacity() {
-            self.0.shrink_to(self.0.len() * 2);
+        if self.0.capacity() > ROOM && self.0.len() * 8 < self.0.capacity() {
+            self.0.shrink_to(ROOM.max(self.0.len() * 2));
         }
         value
     }

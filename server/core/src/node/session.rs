@@ -94,7 +94,8 @@ impl Node {
             job,
             worker,
             shared_memory,
-            held: Map::new(seed),
+            // Workers hold little, and there are more of them.
+            held: if worker.is_none() { Map::with_room(seed) } else { Map::new(seed) },
             pins: BTreeMap::new(),
             creating: BTreeMap::new(),
             declarations: Map::new(seed),
