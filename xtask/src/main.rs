@@ -4,6 +4,7 @@
 //! keep it from saying so, and the quickstart does not wait for more than it needs.
 //!
 //! - [`quickstart`]: build, start, run the main job, leave nothing behind.
+//! - [`polyglot`]: one pipeline through workers in four languages.
 //! - [`mod@test`]: every test, lint and format check of every language; [`house`] holds the rules of the repository itself.
 //! - [`mod@bench`]: Thornback and a peer, in turn, on this machine.
 //! - [`conformance`]: the suite that judges the server and the SDKs.
@@ -20,6 +21,7 @@ mod fmt;
 mod generate;
 mod house;
 mod npm;
+mod polyglot;
 mod quickstart;
 mod repo;
 mod run;
@@ -46,6 +48,8 @@ struct Cli {
 enum Command {
     /// Build what is needed, start a runtime, run the main job on real input, leave nothing running.
     Quickstart(quickstart::Args),
+    /// Run one pipeline through workers in four languages, from a driver in each.
+    Polyglot(polyglot::Args),
     /// Run all tests, lints and format checks of all languages.
     Test(test::Args),
     /// Run Thornback and a peer in turn on this machine and print ours, theirs, the ratio and the limit.
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = repo::Repo::find().and_then(|repo| match cli.command {
         Command::Quickstart(args) => quickstart::main(&repo, &args),
+        Command::Polyglot(args) => polyglot::main(&repo, &args),
         Command::Test(args) => test::main(&repo, &args),
         Command::Bench(args) => bench::main(&repo, &args),
         Command::Conformance(args) => conformance::main(&repo, &args),

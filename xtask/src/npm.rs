@@ -1,4 +1,4 @@
-//! The TypeScript SDK's tools: what `npm ci` puts into `sdks/ts/node_modules`, and the scripts of its `package.json`.
+//! Tools of the TypeScript SDK and of what is written with it: what `npm ci` puts into `node_modules`, and the scripts of a `package.json`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,15 +15,20 @@ const MISSING: &str = "Node.js 20.11 or newer with npm is needed (https://nodejs
 /// Holds what was installed, once all of it was.
 const STAMP: &str = "node_modules/installed.stamp";
 
-/// The SDK's folder with its tools in place.
+/// A folder with its tools in place.
 pub struct Npm {
     dir: PathBuf,
 }
 
 impl Npm {
-    /// Installs exactly what `package-lock.json` names, if that is not what is there.
+    /// The SDK's own.
     pub fn ready(repo: &Repo) -> Result<Self> {
-        let dir = repo.path("sdks/ts");
+        Self::ready_in(repo, "sdks/ts")
+    }
+
+    /// A folder with a `package.json`. Installs exactly what `package-lock.json` names, if that is not what is there.
+    pub fn ready_in(repo: &Repo, folder: &str) -> Result<Self> {
+        let dir = repo.path(folder);
         let version = Program::new("node", &dir)
             .args(["--version"])
             .quiet()

@@ -2,13 +2,14 @@
 //!
 //! It builds the server, puts the Python SDK in an environment of its own under `target/`, and runs
 //! `examples/digits_search.py`, a script that a user could have written: its `thornback.init()` starts the runtime and
-//! its end stops it. Then it looks whether that is so.
+//! its end stops it. Where Go and Node.js are installed, `examples/polyglot` follows. Then it looks whether anything is left.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
+use crate::polyglot;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::test;
@@ -40,19 +41,11 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     let server = repo.target().join("release/thornback");
 
     phases.begin("install the Python SDK, numpy and scikit-learn");
-    let requirements = repo.path("examples/requirements.txt");
-    let wanted =
-        ["--editable", "sdks/python[numpy]", "--requirement", "examples/requirements.txt"].map(str::to_owned);
-    let venv = Venv::ready(
-        repo,
-        "quickstart-venv",
-        &wanted,
-        &[repo.path("sdks/python/pyproject.toml"), requirements],
-    )?;
+    let venv = venv(repo)?;
 
     phases.begin(&format!("run {SCRIPT}"));
     let mark = Mark::new();
-    let ran = run_script(repo, &venv, &server, &mark);
+    let ran = run_script(repo, &venv, &server, &mark).and_then(|()| polyglot(repo, &venv, &mut phases));
 
     phases.begin("look for what is left running");
     let left = mark.left_running();
@@ -65,6 +58,25 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     none_left(&left)?;
     println!("\nNothing is left running. {:.1} s in all.", phases.total().as_secs_f64());
     Ok(())
+}
+
+/// The environment of the examples.
+pub fn venv(repo: &Repo) -> Result<Venv> {
+    const REQUIREMENTS: &str = "examples/requirements.txt";
+    let wanted = ["--editable", "sdks/python[numpy]", "--requirement", REQUIREMENTS].map(str::to_owned);
+    let sources = ["sdks/python/pyproject.toml", REQUIREMENTS].map(|file| repo.path(file));
+    Venv::ready(repo, "quickstart-venv", &wanted, &sources)
+}
+
+/// The pipeline through all languages, where they are installed.
+fn polyglot(repo: &Repo, venv: &Venv, phases: &mut Phases) -> Result {
+    let lacking = polyglot::lacking(repo);
+    if !lacking.is_empty() {
+        println!("\nThe pipeline of examples/polyglot is left out: it needs {}.", lacking.join(" and "));
+        return Ok(());
+    }
+    phases.begin("run examples/polyglot: one pipeline, four languages");
+    polyglot::run(repo, venv, "release", Path::new("docs"))
 }
 
 /// The main job on the server of the debug build, as a step of the tests.

@@ -76,6 +76,11 @@ impl Venv {
         Program::new(self.path(name), dir).env("VIRTUAL_ENV", &self.dir)
     }
 
+    /// Where its programs are, for a PATH.
+    pub fn bin(&self) -> PathBuf {
+        self.dir.join("bin")
+    }
+
     /// `pip install` with these arguments.
     fn pip(&self, repo: &Repo, wanted: &[String]) -> Result {
         self.program("python", repo.root())

@@ -68,6 +68,8 @@ const TABLE: &[Row] = &[
     // Judgement comes from the schemas alone: none of the code that is judged takes part.
     Row { name: "thornback-conformance", ours: &[], theirs: Never(&["tokio", "tonic"]) },
     Row { name: "thornback-testee", ours: &["thornback"], theirs: Never(&[]) },
+    // A program that a user could have written.
+    Row { name: "polyglot", ours: &["thornback"], theirs: Never(&[]) },
     // The commands link nothing of ours, so that they can report on all of it.
     Row { name: "xtask", ours: &[], theirs: Never(IO) },
     Row { name: "xtask-codegen", ours: &[], theirs: Never(&["tokio"]) },

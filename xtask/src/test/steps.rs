@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::report::Tally;
 use crate::npm::Npm;
+use crate::polyglot;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::venv::Venv;
@@ -45,6 +46,11 @@ pub const ALL: &[Step] = &[
         run: |repo, _| ts_lint(repo),
     },
     Step { name: "ts", about: "TypeScript tests, against the server just built", run: ts },
+    Step {
+        name: "polyglot",
+        about: "one pipeline runs through workers in four languages, from a driver in each",
+        run: |repo, _| polyglot::smoke(repo),
+    },
     Step {
         name: "main-job",
         about: "the quickstart's script runs, and leaves nothing running",
