@@ -70,12 +70,12 @@ def test_a_task_alone_takes_one_call_each_way_in_driver_and_worker(calls: Simple
     for number in range(200):
         assert thornback.get(work.remote(number)) == number
     worker = told_by_worker.remote()
-    # A few more for what is said now and then: credit, and what was dropped.
-    assert 200 <= calls.sent <= 210
-    assert 200 <= calls.received <= 210
+    # A few more for what is said now and then: credit, and what was dropped. A second call for each would be 400.
+    assert 200 <= calls.sent <= 300
+    assert 200 <= calls.received <= 300
     sent, received = thornback.get(worker)
-    assert 200 <= sent <= 210
-    assert 200 <= received <= 210
+    assert 200 <= sent <= 300
+    assert 200 <= received <= 300
 
 
 def test_tasks_in_flight_travel_in_batches(calls: SimpleNamespace) -> None:
