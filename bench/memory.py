@@ -2,10 +2,10 @@
 
     python bench/memory.py [--tasks 1000000] [--json FILE]
 
-It starts a server of its own, runs the tasks in batches of a thousand, prints the server's memory as it goes, and ends with status 1 if the last
-figure is more than 5 % above the first. A figure is the median of what the server had after each of the ten batches before, because an
-allocator gives pages back when it sees fit. Only memory of the process's own counts (`RssAnon`): pages of the shared object store belong to the
-objects in it.
+It starts a server of its own, runs the tasks in batches of a thousand, prints the server's memory as it goes, and ends with status 1 if the
+last figure is more than 5 % above the first. A figure is the median of what the server had after each of the ten batches before, because
+an allocator gives pages back when it sees fit. Only memory of the process's own counts (`RssAnon`): pages of the shared object store belong
+to the objects in it.
 """
 
 from __future__ import annotations

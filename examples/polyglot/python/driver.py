@@ -1,6 +1,6 @@
 """The pipeline from Python, on the node that THORNBACK_ADDRESS names. No value comes here but the page at the end.
 
-    python driver.py [DIRECTORY] [--out FILE]
+python driver.py [DIRECTORY] [--out FILE]
 """
 
 from __future__ import annotations
