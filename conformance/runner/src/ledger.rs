@@ -277,7 +277,7 @@ fn collect(value: &rmpv::Value, ids: &mut BTreeSet<Vec<u8>>) {
         }
         rmpv::Value::Ext(2, bytes) => {
             if let Ok(rmpv::Value::Array(parts)) =
-                rmpv::decode::read_value_with_max_depth(&mut bytes.as_slice(), 4)
+                rmpv::decode::read_value_with_max_depth(&mut bytes.as_slice(), value::DEPTH_MAX)
                 && let Some(rmpv::Value::Binary(id)) = parts.into_iter().next()
             {
                 ids.insert(id);
@@ -297,6 +297,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_handle_refers_to_its_actor() {
+        let handle = rmpv::Value::Array(vec![
+            rmpv::Value::Binary(vec![7; 16]),
+            rmpv::Value::from("Counter"),
+            rmpv::Value::Binary(vec![]),
+        ]);
+        let mut payload = Vec::new();
+        rmpv::encode::write_value(&mut payload, &handle).expect("writes to memory");
+        let mut ids = BTreeSet::new();
+        collect(&rmpv::Value::Array(vec![rmpv::Value::Ext(2, payload)]), &mut ids);
+        assert_eq!(ids, BTreeSet::from([vec![7; 16]]));
+    }
 
     fn opened() -> Ledger {
         let mut ledger = Ledger::new();
