@@ -20,7 +20,7 @@ type inbox struct {
 
 	mu       sync.Mutex
 	arrived  sync.Cond
-	queue    []wire.Run
+	queue    []assignment
 	declared map[uint32]*declared
 	running  map[ID]*job
 	over     bool
@@ -39,6 +39,12 @@ type declared struct {
 	label    string
 }
 
+// assignment is a run, with what its number was declared as when it came: the node may declare the number anew while the run waits (TASK-001).
+type assignment struct {
+	wire.Run
+	declared *declared
+}
+
 func newInbox(l *link, w *Worker) *inbox {
 	in := &inbox{link: l, Worker: w, declared: map[uint32]*declared{}, running: map[ID]*job{}, base: context.Background()}
 	in.arrived.L = &in.mu
@@ -52,7 +58,7 @@ func (in *inbox) handleRun(msg []byte) error {
 		return err
 	}
 	in.mu.Lock()
-	in.queue = append(in.queue, run)
+	in.queue = append(in.queue, assignment{run, in.declared[run.Declaration]})
 	in.mu.Unlock()
 	in.arrived.Signal()
 	return nil
@@ -104,8 +110,8 @@ func (in *inbox) recall(tasks [][]byte) {
 		}
 	}
 	in.mu.Lock()
-	var returned []wire.Run
-	in.queue = slices.DeleteFunc(in.queue, func(run wire.Run) bool {
+	var returned []assignment
+	in.queue = slices.DeleteFunc(in.queue, func(run assignment) bool {
 		_, back := wanted[run.Task]
 		back = back && run.Setup == nil
 		if back {
@@ -140,13 +146,13 @@ func (in *inbox) interrupt(interrupt *pb.Interrupt) {
 	}
 	code := interrupt.GetCode()
 	in.mu.Lock()
-	at := slices.IndexFunc(in.queue, func(run wire.Run) bool { return run.Task == task && run.Attempt == interrupt.GetAttempt() })
+	at := slices.IndexFunc(in.queue, func(run assignment) bool { return run.Task == task && run.Attempt == interrupt.GetAttempt() })
 	if at >= 0 {
 		run := in.queue[at]
 		in.queue = slices.Delete(in.queue, at, at+1)
 		in.mu.Unlock()
 		in.unpin(run.Args)
-		in.answerFailure(&run, interruption(code, "before it began").toFailure(0), 0)
+		in.answerFailure(&run.Run, interruption(code, "before it began").toFailure(0), 0)
 		return
 	}
 	j := in.running[task]
@@ -202,10 +208,9 @@ func (in *inbox) next() (run wire.Run, d *declared, j *job, ok bool) {
 	if in.over || in.leaving() {
 		return run, nil, nil, false
 	}
-	run = in.queue[0]
-	in.queue[0] = wire.Run{}
+	run, d = in.queue[0].Run, in.queue[0].declared
+	in.queue[0] = assignment{}
 	in.queue = in.queue[1:]
-	d = in.declared[run.Declaration]
 	j = &job{link: in.link, task: run.Task, attempt: run.Attempt, actor: in.actor}
 	if d != nil {
 		j.label = d.label

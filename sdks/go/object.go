@@ -451,14 +451,14 @@ func WaitTimeout(d time.Duration) WaitOption {
 // WaitFetch also brings what is ready near this process, so that reading it does not wait.
 func WaitFetch() WaitOption { return func(o *waitOptions) { o.fetch = true } }
 
-// Wait waits until n of the refs are ready, and parts them into at most n that are and the rest, each in their order. A failed object is ready. The error is
-// CodeInvalidArgument for a duplicate ref or an impossible n, else that of ctx; then, too, both lists are given.
+// Wait waits until n of the refs are ready, and parts them into at most n that are and the rest, each in their order. A failed object is ready. No refs give two empty
+// lists. The error is CodeInvalidArgument for a duplicate ref or an impossible n, else that of ctx; then, too, both lists are given.
 func Wait[R AnyRef](ctx context.Context, refs []R, n int, options ...WaitOption) (ready, rest []R, err error) {
 	var o waitOptions
 	for _, option := range options {
 		option(&o)
 	}
-	if len(refs) == 0 && n == 0 {
+	if len(refs) == 0 {
 		return nil, nil, nil
 	}
 	if n < 1 || n > len(refs) {

@@ -183,7 +183,7 @@ func TestWaitParts(t *testing.T) {
 	if _, _, err := thornback.Wait(ctx, []thornback.Ref[any]{slow, slow}, 1); !errors.Is(err, thornback.CodeInvalidArgument) {
 		t.Fatal(err)
 	}
-	if ready, rest, err := thornback.Wait(ctx, []thornback.Ref[any]{}, 0); err != nil || len(ready)+len(rest) != 0 {
+	if ready, rest, err := thornback.Wait(ctx, []thornback.Ref[any]{}, 1); err != nil || len(ready)+len(rest) != 0 {
 		t.Fatal(err)
 	}
 	open()
