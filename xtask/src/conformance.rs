@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::npm::Npm;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::test;
@@ -146,10 +147,6 @@ fn go(repo: &Repo) -> Result<Vec<String>> {
 }
 
 fn ts(repo: &Repo) -> Result<Vec<String>> {
-    let folder = repo.path("sdks/ts");
-    if !folder.join("node_modules").is_dir() {
-        Program::new("npm", &folder).args(["ci", "--no-audit", "--no-fund"]).run()?;
-    }
-    Program::new("npm", &folder).args(["run", "--silent", "build"]).run()?;
-    Ok(vec!["node".to_owned(), text(folder.join("dist/conformance/testee.js"))])
+    Npm::ready(repo)?.script("build:test").run()?;
+    Ok(vec!["node".to_owned(), text(repo.path("sdks/ts/build/conformance/testee.js"))])
 }

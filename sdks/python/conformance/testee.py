@@ -28,6 +28,7 @@ FEATURES = [
     "actors",
     "bigint",
     "concurrent",
+    "floats",
     "grpc",
     "handles",
     "interrupt",

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 
 import { errorOf, type ThornbackError } from "./errors.js";
 import { type Reference, REFERENCE, type Referring } from "./msgpack.js";
-import { type CancelOptions, Ref } from "./object.js";
+import { type CancelOptions, type GetOptions, Ref } from "./object.js";
 import type { Runtime } from "./runtime.js";
 import { type Id, toHex } from "./session/ids.js";
 import type { Slot } from "./slot.js";
@@ -74,10 +74,13 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
     return toHex(this.#slot.task);
   }
 
-  /** A ref to the next item, or undefined after the last. Rejects with what the task failed with, after the items before that. */
-  nextRef(): Promise<Ref<T> | undefined> {
+  /**
+   * A ref to the next item, or undefined after the last. Rejects with what the task failed with, after the items before that; with `GetTimeoutError` or
+   * the reason of the signal no item is lost.
+   */
+  nextRef(options?: GetOptions): Promise<Ref<T> | undefined> {
     // Two calls at once get two items.
-    const next = this.#last.then(() => this.#next());
+    const next = this.#last.then(() => this.#next(options));
     this.#last = next.catch(() => undefined);
     return next;
   }
@@ -148,7 +151,7 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
     return this.#slot;
   }
 
-  async #next(): Promise<Ref<T> | undefined> {
+  async #next(options?: GetOptions): Promise<Ref<T> | undefined> {
     const slot = this.#slot;
     if (!slot.ready) {
       if (slot.waiter) throw errorOf("INTERNAL", "two wait for one stream");
@@ -159,7 +162,7 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
           slot.waiter = undefined;
           this.#runtime.waiting.delete(slot);
         };
-      });
+      }, options);
     }
     const item = slot.items.shift();
     if (item !== undefined) {

@@ -16,6 +16,7 @@ use crate::value::{Any, Names};
 const FEATURES: &[&str] = &[
     "actors",
     "concurrent",
+    "floats",
     "grpc",
     "handles",
     "interrupt",

@@ -86,7 +86,8 @@ export class Executor {
   /** Whether other code of tasks runs in this process besides this executor's. */
   readonly #shared: boolean;
   readonly #declarations = new Map<number, Declared>();
-  #queue: Run[] = [];
+  /** Runs that have not begun, each with what its declaration said when it came: a number may be declared again. */
+  #queue: { readonly run: Run; readonly declared: Declared }[] = [];
   #next = 0;
   readonly #running = new Map<Id, Job>();
   #limit = 1;
@@ -119,7 +120,8 @@ export class Executor {
 
   #handleOp(number: number, reader: Reader): void {
     if (number === RUN) {
-      this.#queue.push(readRun(reader));
+      const run = readRun(reader);
+      this.#queue.push({ run, declared: this.#declarations.get(run.declaration) ?? UNDECLARED });
       return;
     }
     const bytes = reader.buffer.subarray(reader.at, reader.end);
@@ -154,9 +156,9 @@ export class Executor {
   }
 
   #interrupt(task: Id, attempt: number, code: number): void {
-    const at = this.#queue.findIndex((run, i) => i >= this.#next && run.task === task && run.attempt === attempt);
+    const at = this.#queue.findIndex(({ run }, i) => i >= this.#next && run.task === task && run.attempt === attempt);
     if (at >= 0) {
-      const [run] = this.#queue.splice(at, 1);
+      const [{ run }] = this.#queue.splice(at, 1);
       this.#postFailure(run, interruption(code, "before it began").failure, 0);
       return;
     }
@@ -173,10 +175,10 @@ export class Executor {
 
   #recall(tasks: ReadonlySet<Id>): void {
     const waiting = this.#queue.slice(this.#next);
-    const back = waiting.filter((run) => tasks.has(run.task));
-    this.#queue = waiting.filter((run) => !tasks.has(run.task));
+    const back = waiting.filter(({ run }) => tasks.has(run.task));
+    this.#queue = waiting.filter(({ run }) => !tasks.has(run.task));
     this.#next = 0;
-    const returned = back.map((run) => toBytes(run.task));
+    const returned = back.map(({ run }) => toBytes(run.task));
     this.#runtime.session.post({ case: "returned", value: { $typeName: "thornback.v1.Returned", tasks: returned } });
   }
 
@@ -185,12 +187,12 @@ export class Executor {
     const begun = performance.now();
     this.#flushed = begun;
     while (!this.#leaving && this.#running.size < this.#limit && this.#next < this.#queue.length) {
-      const run = this.#queue[this.#next++];
+      const { run, declared } = this.#queue[this.#next++];
       if (this.#next === this.#queue.length) {
         this.#queue = [];
         this.#next = 0;
       }
-      this.#start(run);
+      this.#start(run, declared);
       if (performance.now() - begun > TURN_MS && this.#next < this.#queue.length) {
         this.#pumpSoon();
         return;
@@ -208,8 +210,7 @@ export class Executor {
     });
   }
 
-  #start(run: Run): void {
-    const declared = this.#declarations.get(run.declaration) ?? UNDECLARED;
+  #start(run: Run, declared: Declared): void {
     const { session } = this.#runtime;
     const now = performance.now();
     // It may take long, and what is answered must not wait for it.
