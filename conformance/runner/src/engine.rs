@@ -55,6 +55,8 @@ pub struct Stage<'a> {
     /// Where calls go that name no pool, and the pool of the driver's own language.
     pub callee: String,
     pub caller: String,
+    /// The pool of a third language, where there is one.
+    pub third: String,
     pub observer: Option<&'a mut Observer>,
     pub driver_proxy: Option<&'a Proxy>,
     /// The socket of the real server, for connections of the runner's own.
@@ -78,6 +80,7 @@ impl<'a> Stage<'a> {
             open: json!({}),
             callee: String::new(),
             caller: String::new(),
+            third: String::new(),
             observer: None,
             driver_proxy: None,
             server: None,
@@ -579,9 +582,7 @@ impl<'a> Stage<'a> {
                     options
                 }
                 "pool" => match body.as_str() {
-                    Some("caller") => json!(self.caller),
-                    Some("callee") => json!(self.callee),
-                    Some(name) => json!(name),
+                    Some(name) => json!(self.pool(name).unwrap_or(name)),
                     None => continue,
                 },
                 _ => body.clone(),
@@ -629,17 +630,27 @@ impl<'a> Stage<'a> {
         self.rename(value::explicit(&pools, &|name| folder.join(name).to_string_lossy().into_owned()))
     }
 
+    /// The pool of a part that a case names.
+    fn pool(&self, part: &str) -> Option<&str> {
+        match part {
+            "caller" => Some(&self.caller),
+            "callee" => Some(&self.callee),
+            "third" => Some(&self.third),
+            _ => None,
+        }
+    }
+
     /// `{pool: callee}` becomes the pool's name.
     fn fill_pools(&self, json: &Json) -> Json {
         match json {
-            Json::Object(map) if map.len() == 1 && map.get("pool") == Some(&json!("callee")) => {
-                json!(self.callee)
-            }
-            Json::Object(map) if map.len() == 1 && map.get("pool") == Some(&json!("caller")) => {
-                json!(self.caller)
-            }
             Json::Object(map) => {
-                Json::Object(map.iter().map(|(key, item)| (key.clone(), self.fill_pools(item))).collect())
+                let part = map.get("pool").filter(|_| map.len() == 1).and_then(Json::as_str);
+                match part.and_then(|part| self.pool(part)) {
+                    Some(pool) => json!(pool),
+                    None => Json::Object(
+                        map.iter().map(|(key, item)| (key.clone(), self.fill_pools(item))).collect(),
+                    ),
+                }
             }
             Json::Array(items) => Json::Array(items.iter().map(|item| self.fill_pools(item)).collect()),
             other => other.clone(),

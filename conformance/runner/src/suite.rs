@@ -22,7 +22,8 @@ use crate::schema::Side;
 pub struct Sdk {
     pub name: String,
     pub command: Vec<String>,
-    /// What the testee's hello claims.
+    /// What the testee's hello says: the language's name, and what it claims.
+    pub language: String,
     pub features: Vec<String>,
 }
 
@@ -89,7 +90,12 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 /// Asks every testee what it can do.
 pub fn hello(name: &str, command: &[String]) -> Result<Sdk, String> {
     let testee = Testee::start(command).map_err(|error| format!("{name}: {error}"))?;
-    Ok(Sdk { name: name.to_owned(), command: command.to_vec(), features: testee.features.clone() })
+    Ok(Sdk {
+        name: name.to_owned(),
+        command: command.to_vec(),
+        language: testee.language.clone(),
+        features: testee.features.clone(),
+    })
 }
 
 /// Runs everything. `tell` hears of each finding as it comes.
@@ -228,8 +234,13 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                 } else {
                     json!({"address": format!("unix:{}", driver_proxy.path.display())})
                 };
+                let third = third(plan, sdk, callee, &case.worker_needs).filter(|_| crosses).unwrap_or(sdk);
+                for (part, it) in [("caller", sdk), ("callee", callee), ("third", third)] {
+                    stage.names.bound.insert(format!("{part}_language"), json!(it.language));
+                }
                 stage.callee = pool(callee);
                 stage.caller = pool(sdk);
+                stage.third = pool(third);
                 stage.observer = Some(&mut observer);
                 stage.driver_proxy = Some(&driver_proxy);
                 stage.server = Some(node.unix.clone());
@@ -277,6 +288,16 @@ fn tidy(testees: &mut BTreeMap<String, Testee>, steps: &[crate::case::Step], out
         return;
     }
     testees.retain(|_, testee| testee.send("reset", json!({})).and_then(|id| testee.answer(id)).is_ok());
+}
+
+/// The SDK behind the callee that is neither it nor the caller, and has what the case needs: over all pairs, each comes third after each.
+fn third<'p>(plan: &'p Plan, caller: &Sdk, callee: &Sdk, needs: &[String]) -> Option<&'p Sdk> {
+    let at = plan.sdks.iter().position(|sdk| sdk.name == callee.name)?;
+    let (before, behind) = plan.sdks.split_at(at);
+    behind
+        .iter()
+        .chain(before)
+        .find(|sdk| sdk.name != caller.name && sdk.name != callee.name && missing(needs, sdk).is_none())
 }
 
 fn pool(sdk: &Sdk) -> String {

@@ -16,8 +16,8 @@ import (
 
 // features is what the SDK has, which is everything that the suite knows.
 var features = []string{
-	"actors", "bigint", "concurrent", "grpc", "handles", "interrupt", "keywords", "local_unserializable", "nested", "resume", "returns", "streams",
-	"timestamp", "uuid", "varargs",
+	"actors", "bigint", "concurrent", "grpc", "handles", "interrupt", "keywords", "local_unserializable", "nested", "resume", "returns", "stacks",
+	"streams", "timestamp", "uuid", "varargs",
 }
 
 // command is every command: which of the keys it has depends on what it is to do.

@@ -37,6 +37,7 @@ FEATURES = [
     "nested",
     "resume",
     "returns",
+    "stacks",
     "streams",
     "timestamp",
     "uuid",
