@@ -168,6 +168,13 @@ pub enum Outcome {
     Stored(u64),
 }
 
+impl Outcome {
+    /// Whether whoever is told of it learns of other objects.
+    pub(crate) fn has_refs(&self) -> bool {
+        matches!(self, Outcome::Value(value) if !value.refs.is_empty())
+    }
+}
+
 /// An order to run a task.
 #[derive(Debug, Clone)]
 pub struct Run {

@@ -82,8 +82,10 @@ pub enum PeerMessage {
         strategy: Strategy,
         job: JobId,
     },
+    /// If it is this job's.
     RemoveGroup {
         group: PlacementGroupId,
+        job: JobId,
     },
     JobEnded {
         job: JobId,
@@ -138,6 +140,7 @@ pub enum PeerMessage {
     },
     GroupPlaced {
         group: PlacementGroupId,
+        job: JobId,
         bundles: Vec<NodeId>,
     },
     GroupRemoved {
@@ -260,6 +263,8 @@ pub struct ActorSpec {
     pub namespace: String,
     pub owner: NodeId,
     pub job: JobId,
+    /// The job whose placement group it may be placed in.
+    pub group_of: JobId,
     pub stored: Vec<StoredArg>,
     pub owners: Owners,
 }
@@ -270,6 +275,13 @@ pub struct StoredArg {
     pub object: ObjectId,
     pub size: u64,
     pub at: Vec<NodeId>,
+    /// What its value refers to.
+    pub refs: Vec<ObjectId>,
+}
+
+/// What stored arguments refer to.
+pub(crate) fn contained_in(stored: &[StoredArg]) -> impl Iterator<Item = ObjectId> + '_ {
+    stored.iter().flat_map(|arg| arg.refs.iter().copied())
 }
 
 /// An actor's life as its callers see it.
@@ -319,7 +331,7 @@ pub enum RemoteOutput {
 pub enum RemoteOutcome {
     Value(Value),
     Failure(Arc<Failure>),
-    Stored { size: u64, at: Vec<NodeId> },
+    Stored { size: u64, at: Vec<NodeId>, refs: Vec<ObjectId> },
 }
 
 impl PeerMessage {

@@ -14,6 +14,9 @@ use crate::client::{Action, Context, Ids, Wish};
 use crate::program::{Program, Work, word_value};
 use crate::worker::remote_bytes;
 
+/// How many names actors have between them.
+const NAMES: u64 = 4;
+
 /// Wakes the driver for its next action.
 pub(crate) const STEP: u64 = 0;
 
@@ -40,6 +43,8 @@ pub(crate) struct Driver {
     replies: BTreeMap<u64, Asked>,
     next_request: u64,
     phase: Phase,
+    /// It keeps and reads whatever it finds inside a value.
+    is_curious: bool,
 }
 
 /// What all drivers of a run have in common.
@@ -79,6 +84,8 @@ enum Asked {
     Nothing,
     Actor(ActorId),
     Group(PlacementGroupId),
+    /// The actor with this number in its name.
+    ToKill(u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +117,7 @@ impl Driver {
             replies: BTreeMap::new(),
             next_request: 0,
             phase: Phase::Working,
+            is_curious: false,
         }
     }
 
@@ -157,12 +165,40 @@ impl Driver {
         }
     }
 
-    /// Ends all actors, whoever made them: some were detached, and nobody has a handle.
+    /// Ends all actors that nobody has a handle of: those that were detached have a name.
     pub(crate) fn kill_all(&mut self, cx: &mut Context<'_>) {
-        let actors: Vec<ActorId> = cx.history.actors.keys().copied().collect();
-        for actor in actors {
-            cx.history.actor_may_die(actor);
-            cx.op(Op::Kill { actor, restart: false, graceful: false });
+        for number in 0..NAMES {
+            self.kill_named(cx, number);
+        }
+    }
+
+    fn kill_named(&mut self, cx: &mut Context<'_>, number: u64) {
+        let request = Request::GetActor { name: format!("name-{number}"), namespace: Some("shared".into()) };
+        self.request(cx, request, Asked::ToKill(number));
+    }
+
+    /// What a run ends with: a task passes a ref on to a task on another node, and its owner lets go; and there is room for a placement group.
+    pub(crate) fn perform(&mut self, cx: &mut Context<'_>) {
+        self.is_curious = true;
+        let object = self.ids.put_object();
+        let word = cx.rng.bits();
+        cx.history.truth.insert(object, word);
+        cx.op(Op::Put { object, value: word_value(word, Vec::new()) });
+        let program = Program { seed: cx.rng.bits(), work: Work::Relay, micros: 10 };
+        // Half of a processor each, so that all of it fits on the smallest node.
+        let half = Resources::new().with(Resources::CPU, UNITS_PER_WHOLE / 2);
+        let wish =
+            Wish { borrowed: vec![object], spread: true, resources: half.clone(), ..Wish::new(program) };
+        let id = self.ids.submit(cx, &wish, None);
+        self.expect(id, &wish);
+        self.forgotten.insert(object);
+        cx.op(Op::Refs { retain: Vec::new(), drop: vec![object] });
+        self.create_group_of(cx, 1, Strategy::Pack);
+        if let Some(group) = self.groups.last() {
+            let program = Program { seed: cx.rng.bits(), work: Work::Return, micros: 10 };
+            let wish = Wish { placement: Some((*group, Some(0))), resources: half, ..Wish::new(program) };
+            let id = self.ids.submit(cx, &wish, None);
+            self.expect(id, &wish);
         }
     }
 
@@ -397,6 +433,10 @@ impl Driver {
             return;
         }
         let object = cx.rng.pick(&found);
+        self.keep(cx, object);
+    }
+
+    fn keep(&mut self, cx: &mut Context<'_>, object: ObjectId) {
         self.held.insert(object);
         self.owed.insert(object);
         cx.op(Op::Refs { retain: vec![object], drop: Vec::new() });
@@ -436,7 +476,7 @@ impl Driver {
         let named = detached || cx.rng.chance(200);
         let limit = cx.rng.chance(100);
         let options = ActorOptions {
-            name: if named { format!("name-{}", cx.rng.below(4)) } else { String::new() },
+            name: if named { format!("name-{}", cx.rng.below(NAMES)) } else { String::new() },
             namespace: Some("shared".into()),
             get_if_exists: cx.rng.chance(700),
             detached,
@@ -507,7 +547,7 @@ impl Driver {
     }
 
     fn get_actor(&mut self, cx: &mut Context<'_>) {
-        let name = format!("name-{}", cx.rng.below(4));
+        let name = format!("name-{}", cx.rng.below(NAMES));
         if cx.rng.chance(200) {
             let all_namespaces = cx.rng.chance(500);
             return self.request(cx, Request::ListActors { all_namespaces }, Asked::Nothing);
@@ -519,14 +559,18 @@ impl Driver {
         if self.groups.len() >= 2 {
             return;
         }
-        let group = PlacementGroupId(self.ids.fresh(0));
         let n = cx.rng.between(1, 2);
-        let bundles = (0..n).map(|_| Resources::new().with(Resources::CPU, UNITS_PER_WHOLE / 2)).collect();
         let mut strategies = vec![Strategy::Pack, Strategy::Spread, Strategy::StrictPack];
         if self.crowd.nodes >= n {
             strategies.push(Strategy::StrictSpread);
         }
         let strategy = cx.rng.pick(&strategies);
+        self.create_group_of(cx, n, strategy);
+    }
+
+    fn create_group_of(&mut self, cx: &mut Context<'_>, n: u64, strategy: Strategy) {
+        let group = PlacementGroupId(self.ids.fresh(0));
+        let bundles = (0..n).map(|_| Resources::new().with(Resources::CPU, UNITS_PER_WHOLE / 2)).collect();
         self.request(
             cx,
             Request::CreatePlacementGroup { group, bundles, strategy, name: String::new() },
@@ -695,7 +739,11 @@ impl Driver {
             return;
         }
         if self.owed.remove(&object) {
+            let found = ready.clone();
             self.ready.insert(object, ready);
+            if let (true, Ready::Value(refs)) = (self.is_curious, found) {
+                refs.into_iter().for_each(|inner| self.keep(cx, inner));
+            }
         } else if self.held.contains(&object) {
             cx.history.problem(format!("driver {} was told twice of {object}", session.0));
         }
@@ -715,10 +763,17 @@ impl Driver {
                 self.actors.retain(|handle| handle.actor != actor);
                 self.actors.push(Handle { actor: info.actor, may_be_detached: true });
             }
+            (Asked::ToKill(number), Reply::Actor(info)) => {
+                cx.history.actor_may_die(info.actor);
+                cx.op(Op::Kill { actor: info.actor, restart: false, graceful: false });
+                cx.op(Op::Refs { retain: Vec::new(), drop: vec![ObjectId(info.actor.0)] });
+                // Another may have the name by now.
+                self.kill_named(cx, number);
+            }
             (Asked::Nothing, Reply::Actor(info)) => {
                 self.actors.push(Handle { actor: info.actor, may_be_detached: true })
             }
-            (Asked::Nothing | Asked::Actor(_), _) => {}
+            (Asked::Nothing | Asked::Actor(_) | Asked::ToKill(_), _) => {}
             (Asked::Group(group), Reply::Failure(failure)) => {
                 cx.history.problem(format!("the group {group} was refused: {failure}"))
             }

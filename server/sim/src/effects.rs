@@ -10,6 +10,7 @@ use thornback_core::{Effect, Input, Location};
 use thornback_types::{Id, NodeId, ObjectId, SessionId, WorkerId};
 
 use crate::client::FUNCTION;
+use crate::stranger::is_stranger;
 use crate::worker::{Worker, word_of_bytes};
 use crate::world::{Event, Incoming, Kind, World};
 
@@ -50,6 +51,14 @@ impl World {
     pub(crate) fn effect(&mut self, host: usize, effect: Effect) {
         let life = self.hosts[host].life;
         match effect {
+            Effect::Send { session, .. }
+            | Effect::Refuse { session, .. }
+            | Effect::SendBytes { session, .. }
+            | Effect::Close { session, .. }
+                if is_stranger(session) =>
+            {
+                self.judge_stranger(&effect);
+            }
             Effect::Send { session, message } => {
                 if self.hosts[host].sessions.contains(&session) {
                     self.tell_client(session, Incoming::Message(message));

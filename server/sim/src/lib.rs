@@ -15,11 +15,13 @@
 mod client;
 mod driver;
 mod effects;
+mod encore;
 mod faults;
 mod history;
 mod memory;
 mod program;
 mod rng;
+mod stranger;
 mod worker;
 mod world;
 

@@ -71,7 +71,7 @@ impl Memory {
 
     /// What is still stored though nothing should be.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        // (Arenas of jobs are counted by the jobs that they keep, and the one for objects of other nodes stays.)
-        self.disk.keys().map(|object| format!("{object} is still on disk")).collect()
+        let disk = self.disk.keys().map(|object| format!("{object} is still on disk"));
+        disk.chain(self.arenas.keys().map(|arena| format!("arena {arena} is still open"))).collect()
     }
 }

@@ -38,6 +38,8 @@ pub(crate) enum Work {
     },
     /// An actor that asks to end.
     ActorExit,
+    /// Submits another that is given what it was given, and returns a value that refers to what that one will give, without waiting for it.
+    Relay,
 }
 
 impl Program {
@@ -51,6 +53,7 @@ impl Program {
             Work::Nested { children, depth } => (5, u32::from(children), u32::from(depth)),
             Work::Stream { items, size } => (6, u32::from(items), size),
             Work::ActorExit => (7, 0, 0),
+            Work::Relay => (8, 0, 0),
         };
         let words: [u64; 5] = [self.seed, tag, u64::from(a), u64::from(b), u64::from(self.micros)];
         Value::raw(words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())
@@ -69,6 +72,7 @@ impl Program {
             5 => Work::Nested { children: a as u8, depth: b as u8 },
             6 => Work::Stream { items: a as u16, size: b },
             7 => Work::ActorExit,
+            8 => Work::Relay,
             _ => return None,
         };
         Some(Program { seed, work, micros })
@@ -98,6 +102,7 @@ impl Program {
             _ => 0,
         };
         let work = match rng.below(10) {
+            _ if self.work == Work::Relay => Work::Return,
             0..=2 if depth > 0 => Work::Nested { children: rng.between(1, 3) as u8, depth: depth - 1 },
             3 => Work::Big(rng.between(1_000, 60_000) as u32),
             4 => Work::Put(if rng.chance(300) { 30_000 } else { 0 }),
@@ -145,6 +150,7 @@ mod tests {
             Work::Return,
             Work::Big(7),
             Work::Nested { children: 3, depth: 2 },
+            Work::Relay,
             Work::Stream { items: 9, size: 4 },
         ] {
             let program = Program { seed: 5, work, micros: 77 };

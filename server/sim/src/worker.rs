@@ -436,6 +436,20 @@ impl Worker {
                     self.jobs[at].owned.push(id.output(0));
                 }
             }
+            Work::Relay => {
+                let (task, program, borrowed) = (job.task, job.program, job.borrowed());
+                let wish = Wish {
+                    borrowed,
+                    spread: true,
+                    resources: job.declaration.resources.clone(),
+                    ..Wish::new(program.child(0))
+                };
+                let child = self.ids.submit(cx, &wish, Some(task)).output(0);
+                let job = &mut self.jobs[at];
+                job.owned.push(child);
+                let value = word_value(program.output(&words, 0), vec![child]);
+                self.answer(cx, at, Ok(vec![Output::Value(value)]));
+            }
             Work::Stream { .. } => {
                 job.phase = Phase::Streaming;
                 self.next_item(cx, at);

@@ -117,6 +117,8 @@ pub(crate) enum Event {
     Cut(usize, usize),
     Mend(usize, usize),
     NewDriver(usize),
+    /// A stranger with this number comes to a host.
+    Trespass(usize, u64),
 }
 
 /// What arrives at a client.
@@ -190,6 +192,9 @@ impl World {
             self.after(at, Event::NewDriver(host));
         }
         self.plan_faults();
+        for (i, millis) in [20, 60, 100, 200, 400, 1000, 2000].into_iter().enumerate() {
+            self.after(millis * 1_000_000, Event::Trespass(i % self.hosts.len(), i as u64));
+        }
         self.work();
         Report {
             problems: self.history.problems,
@@ -208,16 +213,11 @@ impl World {
         }
         self.heal();
         self.each_driver(Driver::drain);
-        let settled = |world: &World| world.debts().is_empty();
-        if !self.run_until(self.now + PATIENCE, settled) {
+        if !self.settle() {
             return;
         }
-        let debts = self.debts();
-        if !debts.is_empty() {
-            self.say_states();
-        }
-        for debt in debts {
-            self.history.problem(format!("it never came: {debt}"));
+        if !self.encore() {
+            return;
         }
         self.new_driver(0);
         self.each_driver(Driver::let_go);
@@ -283,6 +283,22 @@ impl World {
             self.say_states();
         }
         left.into_iter().for_each(|what| self.history.problem(what));
+    }
+
+    /// Lets things happen until everything has come that drivers are owed.
+    pub(crate) fn settle(&mut self) -> bool {
+        let settled = |world: &World| world.debts().is_empty();
+        if !self.run_until(self.now + PATIENCE, settled) {
+            return false;
+        }
+        let debts = self.debts();
+        if !debts.is_empty() {
+            self.say_states();
+        }
+        for debt in debts {
+            self.history.problem(format!("it never came: {debt}"));
+        }
+        true
     }
 
     /// What each node knows, in full, where a whole trace is kept.
@@ -360,7 +376,7 @@ impl World {
     }
 
     /// Lets things happen until a time, or until something is so. `false` if there is a problem.
-    fn run_until(&mut self, end: Time, mut is_so: impl FnMut(&World) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, end: Time, mut is_so: impl FnMut(&World) -> bool) -> bool {
         let mut look = 0;
         while let Some(entry) = self.events.first_entry() {
             if entry.key().0 > end {
@@ -484,6 +500,7 @@ impl World {
                 self.cut.remove(&(a, b));
             }
             Event::NewDriver(host) if !self.healed => self.new_driver(host),
+            Event::Trespass(host, number) if !self.healed => self.trespass(host, number),
             // Meant for something that is gone.
             _ => {}
         }
@@ -524,7 +541,11 @@ impl World {
         }
     }
 
-    fn with_client(&mut self, session: SessionId, with: impl FnOnce(&mut Client, &mut Context<'_>)) {
+    pub(crate) fn with_client(
+        &mut self,
+        session: SessionId,
+        with: impl FnOnce(&mut Client, &mut Context<'_>),
+    ) {
         let Some(client) = self.clients.get_mut(&session) else { return };
         let mut cx = Context {
             rng: &mut self.rng,
@@ -588,9 +609,16 @@ impl World {
     }
 
     fn new_driver(&mut self, host: usize) {
-        if self.hosts[host].core.is_none() {
-            return;
-        }
+        let steps = |rng: &mut Rng, steps: u64| steps / 3 + rng.below(steps + 1);
+        self.new_driver_with(host, steps);
+    }
+
+    pub(crate) fn new_driver_with(
+        &mut self,
+        host: usize,
+        steps: impl FnOnce(&mut Rng, u64) -> u64,
+    ) -> Option<SessionId> {
+        self.hosts[host].core.as_ref()?;
         let shared = self.rng.chance(800);
         let peer = Peer::Driver {
             namespace: if self.rng.chance(500) { "shared".into() } else { String::new() },
@@ -599,7 +627,7 @@ impl World {
             shared_memory: shared,
             pid: 1,
         };
-        let steps = self.steps / 3 + self.rng.below(self.steps + 1);
+        let steps = steps(&mut self.rng, self.steps);
         let crowd = self.crowd.clone();
         let session =
             self.open(host, peer, |session| Kind::Driver(Box::new(Driver::new(session, steps, crowd))));
@@ -608,10 +636,11 @@ impl World {
                 driver.start(cx);
             }
         });
+        Some(session)
     }
 
     /// A driver's connection ends, behind all that it has sent.
-    fn close(&mut self, session: SessionId) {
+    pub(crate) fn close(&mut self, session: SessionId) {
         let Some((host, at)) = self.out_time(session) else { return };
         self.clients.remove(&session);
         self.history.caller_gone(session);

@@ -53,12 +53,22 @@ fn three_nodes_with_losses() {
 
 #[test]
 fn three_nodes_with_crashes() {
-    all_is_well(3, Profile::Crash, (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548, 894]));
+    all_is_well(3, Profile::Crash, (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548, 894, 1020]));
 }
 
 #[test]
 fn one_node_with_all_faults() {
     all_is_well(1, Profile::All, [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 13]);
+}
+
+#[test]
+fn two_nodes_with_all_faults() {
+    all_is_well(2, Profile::All, (1..=8).chain([524, 843]));
+}
+
+#[test]
+fn three_nodes_with_all_faults() {
+    all_is_well(3, Profile::All, (1..=8).chain([1005, 1119]));
 }
 
 #[test]
@@ -78,7 +88,7 @@ fn a_core_that_loses_messages_of_a_kind_is_found_out() {
 }
 
 /// Each changes what users see or what is left behind.
-const KINDS: [(&str, Profile); 13] = [
+const KINDS: [(&str, Profile); 16] = [
     ("Join", Profile::None),
     ("Assign", Profile::None),
     ("Finished", Profile::None),
@@ -92,4 +102,7 @@ const KINDS: [(&str, Profile); 13] = [
     ("FreeCopy", Profile::None),
     ("ActorState", Profile::None),
     ("NodeDead", Profile::Crash),
+    ("Borrow", Profile::None),
+    ("GroupPlaced", Profile::None),
+    ("JobEnded", Profile::None),
 ];

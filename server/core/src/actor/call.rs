@@ -7,10 +7,11 @@ use std::sync::Arc;
 use thornback_types::{ActorId, Code, Failure, NodeId, ObjectId, SessionId, TaskId};
 
 use crate::actor::host::could_not_be_created;
+use crate::actor::unknown_actor;
 use crate::effect::{Effect, Reply};
 use crate::input::{ActorOptions, Arg, Retries};
 use crate::map::{Map, Seed};
-use crate::message::{ActorSpec, ActorState, PeerMessage};
+use crate::message::{ActorSpec, ActorState, PeerMessage, contained_in};
 use crate::node::{Node, Taken};
 use crate::task::{Kind, RunState, TaskSpec, TaskState};
 
@@ -77,7 +78,7 @@ impl Node {
         session: SessionId,
         actor: ActorId,
         declaration: u32,
-        args: Vec<Arg>,
+        mut args: Vec<Arg>,
         options: ActorOptions,
         reply: Option<u64>,
     ) -> Taken {
@@ -88,10 +89,13 @@ impl Node {
             )));
         }
         let id = actor.creation();
+        let may = self.screen_args(session, &mut args);
         let spec = self.new_spec(session, id, declaration, args, None, Kind::Create(actor))?;
         let namespace = options.namespace.clone().unwrap_or_else(|| self.namespace_of(session));
         let spec = TaskSpec { is_of_detached_actor: options.detached, ..spec };
-        if !options.detached {
+        if options.detached {
+            self.give(spec.job, ObjectId(actor.0));
+        } else {
             self.new_output(session, ObjectId(actor.0), spec.job);
         }
         let mut called = Called::new(self.config.seed);
@@ -100,7 +104,7 @@ impl Node {
         called.creation = Some(Creation { options, namespace, reply: reply.map(|number| (session, number)) });
         self.called.insert(actor, called);
         self.add_task(session, Arc::new(spec));
-        self.when_dependencies_are_ready(id);
+        self.begin(id, may);
         Ok(())
     }
 
@@ -117,11 +121,12 @@ impl Node {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.state = TaskState::Calling;
         }
+        let group_of = self.group_of(&spec, submitter);
         let (args, stored) = self.args_for_afar(&spec);
         let creation = Arc::new(TaskSpec { args, pool, ..(*spec).clone() });
         let owners = creation
             .refs()
-            .chain(creation.declaration.code)
+            .chain(contained_in(&stored))
             .map(|object| (object, self.owner_of(object)))
             .collect();
         let Some(made) = self.called.get_mut(&actor).and_then(|called| called.creation.as_mut()) else {
@@ -133,6 +138,7 @@ impl Node {
             namespace: made.namespace.clone(),
             owner: self.me,
             job: spec.job,
+            group_of,
             creation,
             stored,
             owners,
@@ -171,13 +177,15 @@ impl Node {
         id: TaskId,
         actor: ActorId,
         declaration: u32,
-        args: Vec<Arg>,
+        mut args: Vec<Arg>,
         parent: Option<TaskId>,
     ) -> Taken {
+        let may_call = self.may_use(session, ObjectId(actor.0));
+        let may = self.screen_args(session, &mut args);
         let spec =
             self.new_spec(session, id, declaration, args, parent, Kind::Call { actor, caller: session })?;
         let seed = self.config.seed;
-        if let Entry::Vacant(unheard) = self.called.entry(actor) {
+        if may_call && let Entry::Vacant(unheard) = self.called.entry(actor) {
             unheard.insert(Called::new(seed));
             self.mail_head(PeerMessage::SubscribeActor { actor });
         }
@@ -186,9 +194,16 @@ impl Node {
         if let Some(task) = self.tasks.get_mut(&id) {
             task.state = TaskState::Calling;
         }
-        let Some(called) = self.called.get_mut(&actor) else { return Ok(()) };
+        let Some(called) = self.called.get_mut(&actor) else {
+            self.end_task(id, &unknown_actor(actor), true);
+            return Ok(());
+        };
         let pending = called.pending.entry(session).or_insert(0);
         *pending += 1;
+        if !may_call {
+            self.end_task(id, &unknown_actor(actor), true);
+            return Ok(());
+        }
         if let Some(max) = called.max_pending.filter(|max| *pending > *max) {
             let failure = Failure::new(
                 Code::PendingCallsLimit,
@@ -208,7 +223,7 @@ impl Node {
             return Ok(());
         }
         called.queues.entry(session).or_default().push_back(id);
-        self.when_dependencies_are_ready(id);
+        self.begin(id, may);
         Ok(())
     }
 
@@ -267,7 +282,7 @@ impl Node {
         }
         let (args, stored) = self.args_for_afar(&spec);
         let spec = Arc::new(TaskSpec { args, ..(*spec).clone() });
-        let owners = self.grant_all(node, spec.refs());
+        let owners = self.grant_all(node, spec.refs().chain(contained_in(&stored)));
         let consumed = self.consumed_before(id, &spec);
         self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
         if consumed > 0 {
@@ -522,7 +537,16 @@ impl Node {
     }
 
     /// Asks the registry to end an actor.
-    pub(crate) fn kill_actor(&mut self, actor: ActorId, restart: bool, graceful: bool) -> Taken {
+    pub(crate) fn kill_actor(
+        &mut self,
+        session: SessionId,
+        actor: ActorId,
+        restart: bool,
+        graceful: bool,
+    ) -> Taken {
+        if !self.may_use(session, ObjectId(actor.0)) {
+            return Ok(());
+        }
         let failure = Arc::new(Failure::new(Code::ActorDied, "The actor was killed.").of_actor(actor));
         self.end_unregistered(actor, &failure);
         match self.called.get_mut(&actor) {

@@ -45,7 +45,7 @@ impl Node {
         let creation = Arc::clone(&spec.creation);
         // Counted before the last life's run, if one is left, gives its counts back.
         for object in creation.refs() {
-            self.hold(object);
+            self.hold_for(spec.job, object);
         }
         self.supersede_run(creation.id);
         let pool = creation.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool));
@@ -185,7 +185,7 @@ impl Node {
         }
         if owner != self.me {
             for object in spec.refs() {
-                self.hold(object);
+                self.hold_for(spec.job, object);
             }
         }
         // The process of an earlier life may still be about to end, and have it.
@@ -342,6 +342,8 @@ impl Node {
             for id in hosted.mailbox {
                 self.run_over(id, RunOutcome::NotRun);
             }
+            // It may have been the last that acted for a job whose driver is gone.
+            self.end_rights();
         }
     }
 

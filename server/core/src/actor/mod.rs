@@ -7,5 +7,13 @@
 mod call;
 mod host;
 
+use thornback_types::{ActorId, Code, Failure};
+
 pub(crate) use call::Called;
 pub(crate) use host::Hosted;
+
+/// What a call on nobody's actor fails with, and one by a session that has no right to the actor.
+pub(crate) fn unknown_actor(actor: ActorId) -> Failure {
+    let message = format!("Nobody knows the actor {actor}: it ended long ago, or its id was never used.");
+    Failure::new(Code::ActorNotFound, message).of_actor(actor)
+}

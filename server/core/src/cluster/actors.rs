@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId};
 
+use crate::actor::unknown_actor;
 use crate::cluster::{Cluster, placement};
 use crate::effect::{ActorInfo, Reply};
 use crate::input::Retries;
@@ -136,7 +137,7 @@ impl Cluster {
     fn home_for(&self, spec: &ActorSpec) -> Home {
         let declaration = &spec.creation.declaration;
         if let Some((group, bundle)) = declaration.placement {
-            return match self.node_of_bundle(group, bundle) {
+            return match self.node_of_bundle(group, bundle, spec.group_of) {
                 Ok(Some(node)) => Home::At(node),
                 Ok(None) => Home::Later,
                 Err(failure) => Home::Never(failure),
@@ -273,9 +274,7 @@ impl Cluster {
 
     pub(super) fn subscribe(&mut self, from: NodeId, id: ActorId) {
         let Some(actor) = self.actors.get_mut(&id) else {
-            let message =
-                format!("Nobody knows the actor {id}: it ended long ago, or its id was never used.");
-            let failure = Arc::new(Failure::new(Code::ActorNotFound, message).of_actor(id));
+            let failure = Arc::new(unknown_actor(id));
             return self
                 .mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
         };

@@ -54,12 +54,12 @@ impl Cluster {
 
     /// A node asks where a group lies. If it is being placed, all nodes will be told.
     pub(super) fn find_group(&mut self, from: NodeId, id: PlacementGroupId) {
-        match self.groups.get(&id).map(|group| &group.state) {
-            Some(State::Placed(nodes)) => {
+        match self.groups.get(&id).map(|group| (group.job, &group.state)) {
+            Some((job, State::Placed(nodes))) => {
                 let bundles = nodes.clone();
-                self.mail(from, PeerMessage::GroupPlaced { group: id, bundles });
+                self.mail(from, PeerMessage::GroupPlaced { group: id, job, bundles });
             }
-            Some(State::Waiting | State::Reserving { .. }) => {}
+            Some((_, State::Waiting | State::Reserving { .. })) => {}
             None => self.mail(from, PeerMessage::GroupRemoved { group: id }),
         }
     }
@@ -124,13 +124,21 @@ impl Cluster {
         let (nodes, all) = (nodes.clone(), answers.values().all(|ok| *ok));
         if all {
             group.state = State::Placed(nodes.clone());
+            let job = group.job;
             self.retry_wait = RETRY_MIN;
-            self.tell_all(&PeerMessage::GroupPlaced { group: id, bundles: nodes });
+            self.tell_all(&PeerMessage::GroupPlaced { group: id, job, bundles: nodes });
             self.place_waiting_actors();
         } else {
             group.state = State::Waiting;
             self.release_at(id, &nodes);
             self.try_again_later();
+        }
+    }
+
+    /// One that is another job's, or nobody's, is left alone.
+    pub(super) fn remove_group_of(&mut self, id: PlacementGroupId, job: JobId) {
+        if self.groups.get(&id).is_some_and(|group| group.job == job) {
+            self.remove_group(id);
         }
     }
 
@@ -185,8 +193,9 @@ impl Cluster {
         &self,
         id: PlacementGroupId,
         bundle: Option<u32>,
+        job: JobId,
     ) -> Result<Option<NodeId>, Failure> {
-        let Some(group) = self.groups.get(&id) else {
+        let Some(group) = self.groups.get(&id).filter(|group| group.job == job) else {
             return Err(Failure::new(
                 Code::PlacementGroupRemoved,
                 format!("The placement group {id} was removed, or never existed."),

@@ -87,7 +87,7 @@ impl Cluster {
             M::CreateGroup { group, bundles, strategy, job } => {
                 self.create_group(from, group, bundles, strategy, job)
             }
-            M::RemoveGroup { group } => self.remove_group(group),
+            M::RemoveGroup { group, job } => self.remove_group_of(group, job),
             M::FindGroup { group } => self.find_group(from, group),
             M::BundleReserved { group, bundle, ok, round } => {
                 self.bundle_reserved(from, group, bundle, ok, round)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, NodeId, PlacementGroupId, Resources, SessionId, TaskId, Value};
+use thornback_types::{Code, Failure, JobId, NodeId, PlacementGroupId, Resources, SessionId, TaskId, Value};
 
 use crate::effect::Outcome;
 use crate::input::Strategy;
@@ -20,12 +20,20 @@ pub(crate) struct Bundle {
 }
 
 /// A placement group as its users see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Group {
+    /// Who made it.
+    pub(crate) job: JobId,
     /// Where each bundle lies, once all are placed.
     pub(crate) placed: Option<Vec<NodeId>>,
     /// Tasks that wait for it to be placed.
     pub(crate) waiting: BTreeSet<TaskId>,
+}
+
+impl Group {
+    fn new(job: JobId) -> Group {
+        Group { job, placed: None, waiting: BTreeSet::new() }
+    }
 }
 
 impl Node {
@@ -108,11 +116,20 @@ impl Node {
                 format!("The placement group {group} exists already."),
             )));
         }
-        let job = self.job_of(session).unwrap_or_default();
-        self.groups.insert(group, Group::default());
+        let job = self.acting_job(session);
+        self.groups.insert(group, Group::new(job));
         self.new_output(session, group.ready(), job);
         self.mail_head(PeerMessage::CreateGroup { group, bundles, strategy, job });
         Ok(())
+    }
+
+    /// A group that this node does not know may be on its way to it: then the head says whose it is.
+    pub(crate) fn remove_group(&mut self, session: SessionId, group: PlacementGroupId) {
+        let acting = self.acting_job(session);
+        let job = self.groups.get(&group).map_or(acting, |group| group.job);
+        if self.may_use_group(group, job, acting, session) {
+            self.mail_head(PeerMessage::RemoveGroup { group, job });
+        }
     }
 
     /// The head asks for resources to be set aside.
@@ -130,8 +147,8 @@ impl Node {
         self.mail_head(PeerMessage::BundleReserved { group, bundle, ok, round });
     }
 
-    pub(crate) fn group_placed(&mut self, group: PlacementGroupId, nodes: Vec<NodeId>) {
-        let state = self.groups.entry(group).or_default();
+    pub(crate) fn group_placed(&mut self, group: PlacementGroupId, job: JobId, nodes: Vec<NodeId>) {
+        let state = self.groups.entry(group).or_insert_with(|| Group::new(job));
         state.placed = Some(nodes);
         for task in std::mem::take(&mut state.waiting) {
             self.place(task);

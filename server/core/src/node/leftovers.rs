@@ -21,6 +21,7 @@ impl Node {
             ("spills of freed objects", self.spills_to_drop.len()),
             ("fills of freed objects", self.fills_to_drop.len()),
             ("refs on their way", self.passing.len()),
+            ("jobs with rights to what others made", self.rights.len()),
             ("bundles", self.bundles.len()),
             ("classes with queued tasks", self.waiting.len()),
             ("tasks without a pool", self.pools.undecided.len()),

@@ -8,6 +8,7 @@ pub(crate) mod pacing;
 mod peer;
 pub(crate) mod pool;
 pub(crate) mod queue;
+pub(crate) mod rights;
 mod route;
 pub(crate) mod session;
 pub mod status;
@@ -31,6 +32,7 @@ use crate::message::{NodeView, PeerMessage};
 use crate::node::bundle::Bundle;
 use crate::node::pool::Pools;
 use crate::node::queue::{Class, ClassId, ClassKey};
+use crate::node::rights::Rights;
 use crate::node::route::Route;
 use crate::node::session::Session;
 use crate::node::timer::Timer;
@@ -90,6 +92,7 @@ pub struct Node {
     pub(crate) hosted: BTreeMap<ActorId, Hosted>,
 
     pub(crate) objects: Map<ObjectId, ObjectRecord>,
+    pub(crate) rights: Rights,
     pub(crate) store: Store,
     /// Objects that were asked for at another node, and where they lie there once it has said.
     pub(crate) pulling: BTreeMap<ObjectId, (NodeId, Option<crate::effect::Location>)>,
@@ -159,6 +162,7 @@ impl Node {
             called: BTreeMap::new(),
             hosted: BTreeMap::new(),
             objects: Map::with_room(seed),
+            rights: Rights::new(),
             store: Store::new(config.store_bytes),
             pulling: BTreeMap::new(),
             restoring: BTreeMap::new(),

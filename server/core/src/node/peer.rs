@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, JobId, NodeId, TaskId};
+use thornback_types::{Code, Failure, JobId, NodeId, ObjectId, TaskId};
 
-use crate::effect::Pool;
+use crate::effect::{Pool, Reply};
 use crate::message::PeerMessage;
 use crate::message::PeerMessage as M;
 use crate::message::RunOutcome;
@@ -53,7 +53,10 @@ impl Node {
                 self.schedule_due = true;
             }
             M::NodeDead { node } => self.peer_lost(node),
-            M::JobOver { job } => self.end_jobs(|over| over == job),
+            M::JobOver { job } => {
+                self.note_job_over(job);
+                self.end_jobs(|over| over == job);
+            }
             M::HostActor { actor, life } => self.host_actor(actor, life),
             M::StopActor { actor, life, graceful, failure } => {
                 self.stop_actor(actor, life, graceful, failure)
@@ -61,9 +64,12 @@ impl Node {
             M::ActorState { actor, state } => self.actor_state(actor, state),
             M::Answer { session, number, reply, owners } => {
                 self.adopt(None, &owners, &[]);
+                if let Reply::Actor(info) = &reply {
+                    self.give_to(session, ObjectId(info.actor.0));
+                }
                 // Whoever looks an actor up holds a count on it from then on.
                 for (actor, _) in &owners {
-                    self.session_hold(session, *actor);
+                    self.session_count(session, *actor);
                 }
                 self.answer(session, number, reply);
                 self.return_unused(&owners);
@@ -72,7 +78,7 @@ impl Node {
                 self.reserve_bundle(group, bundle, resources, round)
             }
             M::ReleaseGroup { group } => self.release_group(group),
-            M::GroupPlaced { group, bundles } => self.group_placed(group, bundles),
+            M::GroupPlaced { group, job, bundles } => self.group_placed(group, job, bundles),
             M::GroupRemoved { group } => self.group_removed(group),
 
             M::Assign { spec, attempt, stored, owners } => {

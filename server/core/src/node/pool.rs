@@ -58,7 +58,7 @@ impl Node {
         if spec.name.is_empty() || spec.command.is_empty() {
             return Err(invalid("A pool needs a name and a command that starts its workers."));
         }
-        let job = self.sessions.get(&session).map(|s| s.job).filter(|_| session != SessionId(0));
+        let job = (session != SessionId(0)).then(|| self.acting_job(session));
         let known = self
             .pools
             .by_number

@@ -167,7 +167,7 @@ impl Node {
 
     /// Whether a task was sent.
     fn serve(&mut self, id: ClassId) -> bool {
-        let mut served = false;
+        let (mut served, mut staged) = (false, false);
         // More workers are asked for once: the queue is longest at first.
         let mut asked = false;
         while let Some(task) = self.classes.get(&id).and_then(|class| class.queue.front().copied()) {
@@ -176,6 +176,7 @@ impl Node {
                 ArgsNear::Coming => {
                     // Bring near what the next ones need as well, but no more than can soon run: near objects cannot be spilled.
                     self.pop_front(id);
+                    staged = true;
                     if self.classes.get(&id).is_none_or(|class| class.staging > class.leased.len() + 1) {
                         break;
                     }
@@ -188,7 +189,20 @@ impl Node {
             served = true;
             self.dispatch(task, worker);
         }
+        if staged {
+            self.end_idle_leases(id);
+        }
         served
+    }
+
+    /// What kept the leases of a class that has nothing queued any more was taken out of its queue: workers without anything to run are given back.
+    fn end_idle_leases(&mut self, id: ClassId) {
+        let Some(class) = self.classes.get(&id).filter(|class| class.queue.is_empty()) else { return };
+        let has_nothing = |worker: &WorkerId| self.workers.get(worker).is_some_and(|w| w.running.is_empty());
+        let idle: Vec<WorkerId> = class.leased.iter().copied().filter(has_nothing).collect();
+        for worker in idle {
+            self.lease_over(worker);
+        }
     }
 
     fn pop_front(&mut self, id: ClassId) {
@@ -213,6 +227,7 @@ impl Node {
             }
             if class.queue.is_empty() {
                 self.waiting.remove(&id);
+                self.end_idle_leases(id);
             }
         }
     }

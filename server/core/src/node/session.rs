@@ -12,6 +12,7 @@ use crate::message::PeerMessage;
 use crate::node::pacing::Pace;
 use crate::node::pool::PoolState;
 use crate::node::{Job, Node, Taken, invalid};
+use crate::object::unknown;
 
 /// Declarations that a session may have at once.
 const DECLARATIONS_MAX: usize = 65_536;
@@ -146,6 +147,7 @@ impl Node {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.driver = None;
         let code = std::mem::take(&mut job.code);
+        self.note_job_over(id);
         self.end_jobs(|over| over == id);
         self.mail_head(PeerMessage::JobEnded { job: id });
         for object in code {
@@ -173,6 +175,8 @@ impl Node {
         for pool in pools {
             self.retire_pool(pool);
         }
+        self.end_rights();
+        self.close_arenas_of_guests();
     }
 
     /// A job without driver, workers and arena is history.
@@ -208,7 +212,7 @@ impl Node {
                 self.create_actor(session, actor, declaration, args, options, None)
             }
             Op::Cancel { id, force, recursive } => self.cancel(session, id, force, recursive),
-            Op::Kill { actor, restart, graceful } => self.kill_actor(actor, restart, graceful),
+            Op::Kill { actor, restart, graceful } => self.kill_actor(session, actor, restart, graceful),
             Op::Consumed { task, count } => self.consumed(session, task, count),
             Op::Create { object, size, task } => self.create(session, object, size, task),
             Op::Write { object, offset, data } => self.write(session, object, offset, data),
@@ -264,7 +268,7 @@ impl Node {
             Request::CreatePlacementGroup { group, bundles, strategy, .. } => {
                 self.create_group(session, group, bundles, strategy)?;
             }
-            Request::RemovePlacementGroup { group } => self.mail_head(PeerMessage::RemoveGroup { group }),
+            Request::RemovePlacementGroup { group } => self.remove_group(session, group),
             Request::DeclarePool(spec) => self.declare_pool(session, spec)?,
         }
         self.send(session, Message::Reply { number, reply: Reply::Empty });
@@ -272,6 +276,9 @@ impl Node {
     }
 
     fn declare(&mut self, id: SessionId, number: u32, declaration: Declaration) -> Taken {
+        if let Some(code) = declaration.code.filter(|code| !self.may_use(id, *code)) {
+            return Err(Box::new(unknown(code)));
+        }
         self.next_declaration += 1;
         let key = self.next_declaration;
         let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
@@ -303,10 +310,12 @@ impl Node {
             .ok_or_else(|| invalid(format!("Declaration {number} was never made in this session.")))
     }
 
-    /// The job that an operation of a session works for: a worker of a shared pool works for that of its task.
+    /// The job that an operation of a session works for: that of the task it runs and names, if there is one.
     pub(crate) fn job_for(&self, session: SessionId, parent: Option<TaskId>) -> JobId {
-        let of_parent = parent.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
-        of_parent.or_else(|| self.job_of(session)).unwrap_or_default()
+        let worker = self.sessions.get(&session).and_then(|s| s.worker);
+        let parent = parent.and_then(|task| self.runs.get(&task));
+        let parent = parent.filter(|run| worker.is_some() && run.worker == worker);
+        parent.map_or_else(|| self.acting_job(session), |run| run.spec.job)
     }
 
     pub(crate) fn namespace_of(&self, session: SessionId) -> String {

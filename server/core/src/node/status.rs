@@ -224,6 +224,7 @@ impl Node {
         wrong.extend(self.check_paces());
         wrong.extend(self.store.check());
         wrong.extend(self.check_objects());
+        wrong.extend(self.check_rights());
         wrong
     }
 }

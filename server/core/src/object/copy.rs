@@ -189,10 +189,7 @@ impl Node {
         rare.elsewhere.push(from);
         rare.elsewhere.sort_unstable();
         rare.elsewhere.dedup();
-        rare.refs.clone_from(&refs);
-        for inner in refs {
-            self.hold(inner);
-        }
+        self.note_contents(object, refs);
         true
     }
 
@@ -210,6 +207,8 @@ impl Node {
     pub(crate) fn keep_for_owner(&mut self, object: ObjectId) {
         if let Some(record) = self.objects.get_mut(&object).filter(|record| record.is_here()) {
             record.rare().kept_for_owner = true;
+            // Made again here while it was asked for elsewhere.
+            self.serve_fetchers(object);
         }
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct Rare {
     pub(crate) kept_for_owner: bool,
     /// Nodes that were asked for the bytes and have not got them.
     pub(crate) pullers: Vec<NodeId>,
+    /// Jobs that did not make it and have a right to it.
+    pub(crate) given_to: Vec<JobId>,
 }
 
 /// Whether the value is there.
@@ -131,9 +133,13 @@ impl ObjectRecord {
         matches!(self.state, ObjectState::Pending)
     }
 
-    /// The bytes are on this node, in memory or on disk.
+    /// The bytes are on this node, in memory or on disk, or on their way from one to the other.
     pub(crate) fn is_here(&self) -> bool {
-        matches!(self.copy, Copy::Here(_) | Copy::Spilling(_) | Copy::OnDisk(_))
+        match self.copy {
+            Copy::Here(_) | Copy::Spilling(_) | Copy::OnDisk(_) => true,
+            Copy::Coming(_) => self.on_disk,
+            Copy::None | Copy::Wanted(_) | Copy::Creating(..) => false,
+        }
     }
 
     pub(crate) fn is_readable_here(&self) -> bool {

@@ -11,8 +11,9 @@ use crate::object::{Copy, ObjectRecord, ObjectState};
 
 impl Node {
     /// Stores a small value.
-    pub(crate) fn put(&mut self, session: SessionId, object: ObjectId, value: Value) -> Taken {
+    pub(crate) fn put(&mut self, session: SessionId, object: ObjectId, mut value: Value) -> Taken {
         self.check_new(object)?;
+        self.screen_refs(session, &mut value.refs);
         if value.size() as u64 > self.config.inline_bytes {
             return Err(Box::new(Failure::new(
                 Code::LimitExceeded,
@@ -23,7 +24,7 @@ impl Node {
                 ),
             )));
         }
-        let job = self.job_of(session).unwrap_or_default();
+        let job = self.acting_job(session);
         self.new_object(object, job);
         self.session_count(session, object);
         self.object_ready(object, Outcome::Value(value));
@@ -49,10 +50,14 @@ impl Node {
             Outcome::Stored(size) => ObjectState::Stored(*size),
         };
         let (unused, has_bytes) = (record.count == 0, record.copy != Copy::None || record.on_disk);
+        let was_stored = record.rare.as_ref().is_some_and(|rare| !rare.refs.is_empty());
         if let Outcome::Value(value) = &outcome {
             for inner in &value.refs {
                 self.hold(*inner);
             }
+        }
+        if was_stored && !matches!(outcome, Outcome::Stored(_)) {
+            self.note_contents(object, Vec::new());
         }
         if has_bytes && !matches!(outcome, Outcome::Stored(_)) {
             // A failed attempt may have sealed bytes that are of no use now.
@@ -69,6 +74,9 @@ impl Node {
         let watcher = record.watcher.take();
         let Some(rare) = &mut record.rare else {
             if let Some(session) = watcher {
+                if outcome.has_refs() {
+                    self.give_contents(session, object);
+                }
                 self.send(session, Message::Completion { object, outcome });
             }
             return;
@@ -83,6 +91,9 @@ impl Node {
             _ => None,
         };
         for session in watcher.into_iter().chain(watchers) {
+            if outcome.has_refs() {
+                self.give_contents(session, object);
+            }
             self.send(session, Message::Completion { object, outcome: outcome.clone() });
         }
         for node in nodes {
@@ -130,7 +141,8 @@ impl Node {
     /// A session wants to know when an object is ready.
     pub(crate) fn watch(&mut self, session: SessionId, object: ObjectId) {
         let me = self.me;
-        let Some(record) = self.objects.get_mut(&object) else {
+        let may = self.may_use(session, object);
+        let Some(record) = self.objects.get_mut(&object).filter(|_| may) else {
             let outcome = Outcome::Failure(Arc::new(unknown(object)));
             return self.send(session, Message::Completion { object, outcome });
         };
@@ -149,6 +161,9 @@ impl Node {
             ObjectState::Failure(failure) => Outcome::Failure(Arc::clone(failure)),
             ObjectState::Stored(size) => Outcome::Stored(*size),
         };
+        if outcome.has_refs() {
+            self.give_contents(session, object);
+        }
         self.send(session, Message::Completion { object, outcome });
     }
 
@@ -170,7 +185,9 @@ impl Node {
             Some(ObjectState::Value(value)) => RemoteOutcome::Value(value.clone()),
             Some(ObjectState::Failure(failure)) => RemoteOutcome::Failure(Arc::clone(failure)),
             Some(ObjectState::Stored(size)) => {
-                RemoteOutcome::Stored { size: *size, at: self.locations(object) }
+                let refs =
+                    self.objects.get(&object).map(|record| record.contained().to_vec()).unwrap_or_default();
+                RemoteOutcome::Stored { size: *size, at: self.locations(object), refs }
             }
             Some(ObjectState::Pending) => return,
             None => RemoteOutcome::Failure(Arc::new(unknown(object))),
@@ -188,17 +205,21 @@ impl Node {
         let outcome = match outcome {
             RemoteOutcome::Value(value) => Outcome::Value(value),
             RemoteOutcome::Failure(failure) => Outcome::Failure(failure),
-            RemoteOutcome::Stored { size, at } => {
+            RemoteOutcome::Stored { size, at, refs } => {
                 let live = |node: &NodeId| *node != me && !self.dead.contains(*node);
                 record.rare().elsewhere = at.into_iter().filter(live).collect();
-                // Known already, and asked for again because its copies were gone, or made again on this very node.
-                if matches!(record.state, ObjectState::Stored(_)) {
+                let is_known = matches!(record.state, ObjectState::Stored(_));
+                self.note_contents(object, refs);
+                // Asked for again because its copies were gone, or made again on this very node.
+                if is_known {
                     return self.tell_waiters(object, Outcome::Stored(size));
                 }
                 Outcome::Stored(size)
             }
         };
-        if let (Outcome::Failure(failure), ObjectState::Stored(_)) = (&outcome, &record.state) {
+        let is_stored =
+            self.objects.get(&object).is_some_and(|record| matches!(record.state, ObjectState::Stored(_)));
+        if let (Outcome::Failure(failure), true) = (&outcome, is_stored) {
             let failure = Arc::clone(failure);
             return self.object_failed(object, &failure);
         }

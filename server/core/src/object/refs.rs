@@ -28,9 +28,9 @@ impl Node {
         }
     }
 
-    /// One more count by the session on something that is known. Ids that nobody knows are not counted: reading them says that they are gone.
+    /// One more count by the session on something that it may use. Ids that nobody knows are not counted: reading them says that they are gone.
     pub(crate) fn session_hold(&mut self, session: SessionId, object: ObjectId) {
-        if self.objects.contains_key(&object) {
+        if self.objects.contains_key(&object) && self.may_use(session, object) {
             self.session_count(session, object);
         }
     }
@@ -65,6 +65,22 @@ impl Node {
             if record.count == 0 {
                 self.unreferenced(object);
             }
+        }
+    }
+
+    /// Counts what stored bytes refer to for as long as this node knows the object. (What an earlier run of its task had stored may have referred to
+    /// something else.)
+    pub(crate) fn note_contents(&mut self, object: ObjectId, refs: Vec<ObjectId>) {
+        for inner in &refs {
+            self.hold(*inner);
+        }
+        let known = self.objects.get_mut(&object).filter(|record| !refs.is_empty() || record.rare.is_some());
+        let before = match known {
+            Some(record) => std::mem::replace(&mut record.rare().refs, refs),
+            None => refs,
+        };
+        for inner in before {
+            self.release(inner, 1);
         }
     }
 
@@ -113,7 +129,7 @@ impl Node {
 
     fn free(&mut self, object: ObjectId) {
         if object.0.index() == 0 {
-            self.objects.remove(&object);
+            self.remove_record(object);
             if self.streams.contains_key(&TaskId(object.0)) {
                 self.stream_dropped(TaskId(object.0));
             } else {
@@ -142,6 +158,7 @@ impl Node {
 
     fn remove_record(&mut self, object: ObjectId) {
         let Some(record) = self.objects.remove(&object) else { return };
+        self.forget_rights_to(object, &record);
         for inner in record.contained() {
             self.release(*inner, 1);
         }
@@ -253,9 +270,14 @@ impl Node {
             }
             let record =
                 self.objects.get_or_insert_with(*object, || ObjectRecord::new(*owner, JobId::default()));
-            record.rare().grants += 1;
+            // Each of two nodes may have taken the place of an owner that is gone: then this one needs no count at the other.
+            let is_owners = record.owner == *owner;
+            record.rare().grants += u32::from(is_owners);
             if giver != Some(*owner) {
                 self.mail(*owner, PeerMessage::Borrow { object: *object, from: giver });
+            }
+            if !is_owners {
+                self.mail(*owner, PeerMessage::Return { object: *object, grants: 1, keeps: true });
             }
         }
         for arg in stored {
@@ -263,6 +285,7 @@ impl Node {
                 continue;
             };
             let news = record.is_pending();
+            let holds_unknown = record.contained().is_empty() && !arg.refs.is_empty();
             let elsewhere = &mut record.rare().elsewhere;
             // (The list may be as old as an actor that is started again.)
             elsewhere.extend(arg.at.iter().filter(|node| **node != me && !self.dead.contains(**node)));
@@ -270,6 +293,11 @@ impl Node {
             elsewhere.dedup();
             if news {
                 record.state = ObjectState::Stored(arg.size);
+            }
+            if holds_unknown {
+                self.note_contents(arg.object, arg.refs.clone());
+            }
+            if news {
                 self.tell_waiters(arg.object, Outcome::Stored(arg.size));
             }
         }

@@ -106,7 +106,7 @@ impl Node {
         let job = match task {
             None => {
                 self.check_new(object)?;
-                let job = self.job_of(session).unwrap_or_default();
+                let job = self.acting_job(session);
                 self.new_object(object, job);
                 job
             }
@@ -225,21 +225,18 @@ impl Node {
     }
 
     fn arena_of(&mut self, job: JobId) -> u32 {
-        if let Some(arena) = self.jobs.get(&job).and_then(|job| job.arena) {
+        let known = match self.jobs.get(&job) {
+            Some(job) => job.arena,
+            // Of another node, or of nobody.
+            None => self.store.arenas.iter().find(|(_, (of, _))| *of == job).map(|(arena, _)| *arena),
+        };
+        if let Some(arena) = known {
             return arena;
-        }
-        // A job of another node, or none: one arena serves them all.
-        if let (false, Some((arena, _))) = (
-            self.jobs.contains_key(&job),
-            self.store.arenas.iter().find(|(_, (of, _))| *of == JobId::default()),
-        ) {
-            return *arena;
         }
         let arena = self.store.next_arena;
         self.store.next_arena += 1;
         let size = self.store.capacity / super::arena::ALIGN * super::arena::ALIGN;
-        let of = if self.jobs.contains_key(&job) { job } else { JobId::default() };
-        self.store.arenas.insert(arena, (of, Arena::new(size)));
+        self.store.arenas.insert(arena, (job, Arena::new(size)));
         if let Some(job) = self.jobs.get_mut(&job) {
             job.arena = Some(arena);
         }
@@ -346,6 +343,9 @@ impl Node {
     fn being_filled(&self, session: SessionId, object: ObjectId) -> Result<Location, Box<Failure>> {
         match self.objects.get(&object).map(|record| record.copy) {
             Some(Copy::Creating(location, by)) if by == session => Ok(location),
+            Some(_) if !self.may_use(session, object) => {
+                Err(invalid(format!("The object {object} was never created.")))
+            }
             Some(Copy::Creating(..)) => {
                 Err(invalid(format!("The object {object} is being filled by another session.")))
             }
@@ -354,7 +354,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, refs: Vec<ObjectId>) -> Taken {
+    pub(crate) fn seal(&mut self, session: SessionId, object: ObjectId, mut refs: Vec<ObjectId>) -> Taken {
         if self.drop_filled(session, object) {
             return Ok(());
         }
@@ -370,10 +370,8 @@ impl Node {
         }
         let Some(record) = self.objects.get_mut(&object) else { return Ok(()) };
         record.copy = Copy::Here(location);
-        record.rare().refs.clone_from(&refs);
-        for inner in refs {
-            self.hold(inner);
-        }
+        self.screen_refs(session, &mut refs);
+        self.note_contents(object, refs);
         if let Some(state) = self.sessions.get_mut(&session) {
             state.creating.remove(&object);
         }
@@ -419,6 +417,7 @@ impl Node {
         if waited || filled {
             self.drop_bytes(object);
             self.unreferenced(object);
+            self.serve_fetchers(object);
         }
         self.serve_room();
     }
@@ -437,7 +436,7 @@ impl Node {
     /// A session wants to read.
     pub(crate) fn fetch(&mut self, session: SessionId, object: ObjectId, quiet: bool) -> Taken {
         let fetcher = if quiet { Fetcher::Quiet } else { Fetcher::Session(session) };
-        if self.objects.contains_key(&object) {
+        if self.objects.contains_key(&object) && self.may_use(session, object) {
             self.bring_near(object, fetcher);
         } else if !quiet {
             let outcome = Err(Arc::new(super::ready::unknown(object)));
@@ -516,6 +515,7 @@ impl Node {
     }
 
     fn locate(&mut self, session: SessionId, object: ObjectId) {
+        self.give_contents(session, object);
         let Some(record) = self.objects.get(&object) else { return };
         let outcome = match &record.state {
             ObjectState::Value(value) => Ok(value.clone()),
@@ -718,13 +718,36 @@ impl Node {
 
     /// The arena of a job that is over goes once the last object in it is gone.
     pub(crate) fn close_arena_if_empty(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.driver.is_none()) else { return };
+        let Some(job) = self.jobs.get_mut(&id) else { return self.close_guests_arena(id) };
+        if job.driver.is_some() {
+            return;
+        }
         let Some(number) = job.arena else { return self.forget_job_if_over(id) };
         if self.store.arenas.get(&number).is_some_and(|(_, arena)| arena.is_empty()) {
             job.arena = None;
             self.store.arenas.remove(&number);
             self.out.push(Effect::CloseArena { arena: number });
             self.forget_job_if_over(id);
+        }
+    }
+
+    /// The same for a job whose driver is on another node, and for what is nobody's.
+    fn close_guests_arena(&mut self, job: JobId) {
+        let of_it = |(_, (of, arena)): &(&u32, &(JobId, Arena))| *of == job && arena.is_empty();
+        let Some(number) = self.store.arenas.iter().find(of_it).map(|(number, _)| *number) else { return };
+        if job == JobId::default() || self.is_driver_gone(job) {
+            self.store.arenas.remove(&number);
+            self.out.push(Effect::CloseArena { arena: number });
+        }
+    }
+
+    /// Drivers on other nodes are gone.
+    pub(crate) fn close_arenas_of_guests(&mut self) {
+        let jobs: Vec<JobId> = self.store.arenas.values().map(|(job, _)| *job).collect();
+        for job in jobs {
+            if !self.jobs.contains_key(&job) {
+                self.close_guests_arena(job);
+            }
         }
     }
 }

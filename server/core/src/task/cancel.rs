@@ -9,14 +9,11 @@ use crate::node::{Node, Taken, invalid};
 use crate::task::{Kind, RunState, TaskState};
 
 impl Node {
-    /// Any holder of a ref may cancel what makes it, also one that does not own it.
-    pub(crate) fn cancel(
-        &mut self,
-        _session: SessionId,
-        id: ObjectId,
-        force: bool,
-        recursive: bool,
-    ) -> Taken {
+    /// Whoever has a right to a result may cancel what makes it, also one that did not submit it.
+    pub(crate) fn cancel(&mut self, session: SessionId, id: ObjectId, force: bool, recursive: bool) -> Taken {
+        if !self.may_cancel(session, id) {
+            return Ok(());
+        }
         if let Some(task) = self.tasks.get(&id.task()) {
             if force && matches!(task.spec.kind, Kind::Call { .. }) {
                 return Err(invalid(

@@ -138,8 +138,15 @@ impl TaskSpec {
         })
     }
 
-    /// Everything that the arguments refer to.
+    /// Everything that is kept for as long as it may run: what the arguments refer to, and the shipped definition where no job keeps that (on
+    /// another node, and of an actor, which may outlive its driver).
     pub(crate) fn refs(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        let has_no_keeper = self.pool.is_some() || matches!(self.kind, Kind::Create(_));
+        let code = self.declaration.code.filter(|_| has_no_keeper);
+        self.args_refs().chain(code)
+    }
+
+    fn args_refs(&self) -> impl Iterator<Item = ObjectId> + '_ {
         self.args.iter().flat_map(|arg| match &arg.value {
             ArgValue::Ref(object) => std::slice::from_ref(object).iter().copied(),
             ArgValue::Value(value) => value.refs.iter().copied(),

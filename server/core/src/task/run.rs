@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, Format, NodeId, ObjectId, SessionId, TaskId, Value, WorkerId};
+use thornback_types::{Code, Failure, Format, JobId, NodeId, ObjectId, SessionId, TaskId, Value, WorkerId};
 
 use crate::effect::{Message, Run as RunMessage, RunArg};
 use crate::input::{Arg, ArgValue, Output};
@@ -32,7 +32,7 @@ impl Node {
             return self.mail(from, PeerMessage::Finished { task, attempt, outcome, owners: Vec::new() });
         };
         for object in spec.refs() {
-            self.hold(object);
+            self.hold_for(spec.job, object);
         }
         let class = self.class_of(&spec, pool);
         self.start_run(spec, attempt, class);
@@ -148,19 +148,28 @@ impl Node {
 
     fn args_for(&mut self, task: TaskId, session: SessionId) -> Vec<RunArg> {
         let Some(spec) = self.runs.get(&task).map(|run| Arc::clone(&run.spec)) else { return Vec::new() };
-        spec.args.iter().map(|arg| self.arg_for(arg, session)).collect()
+        spec.args.iter().map(|arg| self.arg_for(arg, session, spec.job)).collect()
     }
 
-    fn arg_for(&mut self, arg: &Arg, session: SessionId) -> RunArg {
+    fn arg_for(&mut self, arg: &Arg, session: SessionId, job: JobId) -> RunArg {
         let ArgValue::Ref(object) = arg.value else { return RunArg::Given(arg.clone()) };
         let keyword = arg.keyword.clone();
         let Some(record) = self.objects.get(&object) else {
             return RunArg::Value { keyword, value: Value::nil() };
         };
-        if let ObjectState::Value(value) = &record.state {
-            return RunArg::Value { keyword, value: value.clone() };
-        }
+        let outcome = match &record.state {
+            ObjectState::Value(value) => Some(value.clone()),
+            _ => None,
+        };
         let size = record.bytes();
+        if !record.contained().is_empty() {
+            for inner in record.contained().to_vec() {
+                self.give(job, inner);
+            }
+        }
+        if let Some(value) = outcome {
+            return RunArg::Value { keyword, value };
+        }
         let shared = self.sessions.get(&session).is_some_and(|s| s.shared_memory);
         let location = if shared { self.pin(session, object) } else { None };
         RunArg::Stored { keyword, object, location, size }
@@ -211,9 +220,12 @@ impl Node {
         session: SessionId,
         task: TaskId,
         attempt: u32,
-        outcome: Result<Vec<Output>, Box<Failure>>,
+        mut outcome: Result<Vec<Output>, Box<Failure>>,
     ) -> Taken {
         let (id, _) = self.worker_of(session)?;
+        for output in outcome.iter_mut().flatten() {
+            self.screen_output(session, output);
+        }
         let now = self.now;
         let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
         let Some(at) = worker.running.iter().position(|t| *t == task) else { return Ok(()) };
@@ -371,6 +383,8 @@ impl Node {
     pub(crate) fn let_go_of_filled(&mut self, outputs: Vec<ObjectId>) {
         for object in outputs {
             self.release(object, 1);
+            // Whoever asked for it before this run filled it has waited for that to end, well or badly.
+            self.serve_fetchers(object);
         }
     }
 }

@@ -36,9 +36,10 @@ impl Node {
         task: TaskId,
         attempt: u32,
         index: u64,
-        item: Output,
+        mut item: Output,
     ) -> Taken {
         let (worker, _) = self.worker_of(session)?;
+        self.screen_output(session, &mut item);
         let Some(run) =
             self.runs.get(&task).filter(|run| run.worker == Some(worker) && run.attempt == attempt)
         else {

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId};
+use thornback_types::{Code, Failure, JobId, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId};
 
 use crate::input::{Arg, ArgValue, Declaration, Returns};
-use crate::message::{PeerMessage, RunOutcome, StoredArg};
+use crate::message::{PeerMessage, RunOutcome, StoredArg, contained_in};
 use crate::node::bundle::group_gone;
 use crate::node::pacing;
 use crate::node::pool::Found;
@@ -24,13 +24,26 @@ impl Node {
         session: SessionId,
         id: TaskId,
         declaration: u32,
-        args: Vec<Arg>,
+        mut args: Vec<Arg>,
         parent: Option<TaskId>,
     ) -> Taken {
+        let may = self.screen_args(session, &mut args);
         let spec = self.new_spec(session, id, declaration, args, parent, Kind::Task)?;
+        if let Some(code) = spec.declaration.code {
+            // Whoever runs it reads the definition, which a worker may have shipped for another job.
+            self.give(spec.job, code);
+        }
         self.add_task(session, Arc::new(spec));
-        self.when_dependencies_are_ready(id);
+        self.begin(id, may);
         Ok(())
+    }
+
+    /// Goes on with a task that was just made, unless it names what its submitter has no right to.
+    pub(crate) fn begin(&mut self, id: TaskId, may: Result<(), Failure>) {
+        match may {
+            Ok(()) => self.when_dependencies_are_ready(id),
+            Err(failure) => self.end_task(id, &failure, true),
+        }
     }
 
     /// Checks an operation that makes a task, and changes nothing.
@@ -95,13 +108,15 @@ impl Node {
             }
         }
         for object in spec.refs() {
-            self.hold(object);
+            self.hold_for(job, object);
         }
         let deadline = spec.declaration.deadline.map(|deadline| self.now + deadline);
         if let Some(deadline) = deadline {
             self.at(deadline, Timer::Deadline(id));
         }
-        if let Some(parent) = spec.parent.and_then(|parent| self.tasks.get_mut(&parent)) {
+        if let Some(parent) = spec.parent.and_then(|parent| self.tasks.get_mut(&parent))
+            && parent.spec.job == job
+        {
             parent.children.push(id);
         }
         self.prune_children(spec.parent);
@@ -255,7 +270,7 @@ impl Node {
     /// The node for a task; `None` if it has to wait for its placement group.
     fn choose_node(&mut self, spec: &TaskSpec, id: TaskId) -> Result<Option<NodeId>, Box<Failure>> {
         if let Some((group, bundle)) = spec.declaration.placement {
-            let node = self.node_of_group(group, bundle)?;
+            let node = self.node_of_group(spec, group, bundle)?;
             match node.filter(|node| !self.dead.contains(*node)) {
                 Some(node) => return Ok(Some(node)),
                 None if node.is_some() => self.await_group(group, id),
@@ -287,12 +302,23 @@ impl Node {
         Ok(Some(self.best_node(spec)))
     }
 
+    /// The job in whose placement group a task may run: its own, unless its submitter has a right to one of another.
+    pub(crate) fn group_of(&self, spec: &TaskSpec, submitter: SessionId) -> JobId {
+        let group = spec.declaration.placement.map(|(group, _)| group);
+        let owner = group.and_then(|group| Some((group, self.groups.get(&group)?.job)));
+        let owner = owner.filter(|(group, owner)| self.may_use_group(*group, *owner, spec.job, submitter));
+        owner.map_or(spec.job, |(_, job)| job)
+    }
+
     /// Where a bundle lies; `None` while its group is not placed.
     fn node_of_group(
         &self,
+        spec: &TaskSpec,
         group: PlacementGroupId,
         bundle: Option<u32>,
     ) -> Result<Option<NodeId>, Box<Failure>> {
+        let submitter = self.tasks.get(&spec.id).map(|task| task.submitter);
+        let may = |owner| submitter.is_some_and(|by| self.may_use_group(group, owner, spec.job, by));
         let missing = || {
             Box::new(Failure::new(
                 Code::PlacementGroupNotFound,
@@ -302,7 +328,7 @@ impl Node {
         if self.removed_groups.contains(group) {
             return Err(Box::new(group_gone(group)));
         }
-        let state = self.groups.get(&group).ok_or_else(missing)?;
+        let state = self.groups.get(&group).filter(|state| may(state.job)).ok_or_else(missing)?;
         let Some(nodes) = &state.placed else { return Ok(None) };
         let node = match bundle {
             Some(index) => nodes.get(index as usize),
@@ -347,7 +373,8 @@ impl Node {
         let (spec, attempt) = (Arc::clone(&task.spec), task.attempt);
         let (args, stored) = self.args_for_afar(&spec);
         let spec = Arc::new(TaskSpec { args, pool, ..(*spec).clone() });
-        let owners = self.grant_all(node, spec.refs().chain(spec.declaration.code));
+        let refs = spec.refs().chain(contained_in(&stored));
+        let owners = self.grant_all(node, refs);
         let consumed = self.consumed_before(id, &spec);
         self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
         if consumed > 0 {
@@ -365,7 +392,8 @@ impl Node {
                     Arg { keyword: arg.keyword.clone(), value: ArgValue::Value(value.clone()) }
                 }
                 Some(ObjectState::Stored(size)) => {
-                    stored.push(StoredArg { object, size: *size, at: self.locations(object) });
+                    let refs = self.objects.get(&object).map(|o| o.contained().to_vec()).unwrap_or_default();
+                    stored.push(StoredArg { object, size: *size, at: self.locations(object), refs });
                     arg.clone()
                 }
                 _ => arg.clone(),
