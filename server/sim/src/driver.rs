@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     phase: Phase,
     /// It keeps and reads whatever it finds inside a value.
     is_curious: bool,
+    /// What an object that it fills is to refer to, for a task to find there.
+    hidden: BTreeMap<ObjectId, ObjectId>,
 }
 
 /// What all drivers of a run have in common.
@@ -118,6 +120,7 @@ impl Driver {
             next_request: 0,
             phase: Phase::Working,
             is_curious: false,
+            hidden: BTreeMap::new(),
         }
     }
 
@@ -193,6 +196,7 @@ impl Driver {
         self.expect(id, &wish);
         self.forgotten.insert(object);
         cx.op(Op::Refs { retain: Vec::new(), drop: vec![object] });
+        self.hide(cx);
         self.create_group_of(cx, 1, Strategy::Pack);
         if let Some(group) = self.groups.last() {
             let program = Program { seed: cx.rng.bits(), work: Work::Return, micros: 10 };
@@ -332,6 +336,38 @@ impl Driver {
         }
         wish.spread = cx.rng.chance(100);
         wish
+    }
+
+    /// Stores an object that refers to another, which only what it is stored with keeps.
+    fn hide(&mut self, cx: &mut Context<'_>) {
+        let [inner, outer] = [self.ids.put_object(), self.ids.put_object()];
+        let words = [cx.rng.bits(), cx.rng.bits()];
+        cx.history.truth.insert(inner, words[0]);
+        cx.history.truth.insert(outer, words[1]);
+        cx.op(Op::Put { object: inner, value: word_value(words[0], Vec::new()) });
+        self.hidden.insert(outer, inner);
+        self.creating.insert(outer, words[1]);
+        cx.op(Op::Create { object: outer, size: 1000, task: None });
+    }
+
+    /// Has it found by a task on another node.
+    fn seek(&mut self, cx: &mut Context<'_>, outer: ObjectId, inner: ObjectId) {
+        cx.op(Op::Seal { object: outer, refs: vec![inner] });
+        cx.op(Op::Refs { retain: Vec::new(), drop: vec![inner] });
+        cx.history.inside.insert(outer, vec![inner]);
+        let program = Program { seed: cx.rng.bits(), work: Work::Inside, micros: 10 };
+        let wish = Wish {
+            deps: vec![outer],
+            spread: true,
+            resources: Resources::new().with(Resources::CPU, UNITS_PER_WHOLE / 2),
+            ..Wish::new(program)
+        };
+        let id = self.ids.submit(cx, &wish, None);
+        let word = |object| cx.history.truth.get(&object).copied().unwrap_or(0);
+        let mixture = program.mixture(&[word(outer)], std::iter::once(word(inner)));
+        cx.history.truth.insert(id.output(0), mixture);
+        self.expect(id, &wish);
+        cx.op(Op::Refs { retain: Vec::new(), drop: vec![outer] });
     }
 
     fn expect(&mut self, id: TaskId, wish: &Wish) {
@@ -702,6 +738,9 @@ impl Driver {
     }
 
     fn seal(&mut self, cx: &mut Context<'_>, object: ObjectId) {
+        if let Some(inner) = self.hidden.remove(&object) {
+            return self.seek(cx, object, inner);
+        }
         let refs = if cx.rng.chance(300) { self.some_held(cx).into_iter().collect() } else { Vec::new() };
         cx.op(Op::Seal { object, refs });
         if self.phase == Phase::Empty {

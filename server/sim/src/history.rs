@@ -75,6 +75,8 @@ pub(crate) struct History {
     pub(crate) tasks: BTreeMap<TaskId, TaskRecord>,
     pub(crate) actors: BTreeMap<ActorId, ActorRecord>,
     pub(crate) removed_groups: BTreeSet<PlacementGroupId>,
+    /// What stored objects refer to that somebody is to read there.
+    pub(crate) inside: BTreeMap<ObjectId, Vec<ObjectId>>,
     pub(crate) problems: Vec<String>,
     pub(crate) troubles: Troubles,
     pub(crate) counts: Counts,

@@ -40,6 +40,8 @@ pub(crate) enum Work {
     ActorExit,
     /// Submits another that is given what it was given, and returns a value that refers to what that one will give, without waiting for it.
     Relay,
+    /// Reads what its large arguments refer to, and returns a mixture of that.
+    Inside,
 }
 
 impl Program {
@@ -54,6 +56,7 @@ impl Program {
             Work::Stream { items, size } => (6, u32::from(items), size),
             Work::ActorExit => (7, 0, 0),
             Work::Relay => (8, 0, 0),
+            Work::Inside => (9, 0, 0),
         };
         let words: [u64; 5] = [self.seed, tag, u64::from(a), u64::from(b), u64::from(self.micros)];
         Value::raw(words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>())
@@ -73,6 +76,7 @@ impl Program {
             6 => Work::Stream { items: a as u16, size: b },
             7 => Work::ActorExit,
             8 => Work::Relay,
+            9 => Work::Inside,
             _ => return None,
         };
         Some(Program { seed, work, micros })
@@ -87,6 +91,12 @@ impl Program {
             }
             _ => own,
         }
+    }
+
+    /// What is returned by one that has waited for others.
+    pub(crate) fn mixture(&self, args: &[u64], others: impl Iterator<Item = u64>) -> u64 {
+        let own = Program { work: Work::Return, ..*self }.output(args, 0);
+        others.fold(own, mix)
     }
 
     /// What the object that a `Put` makes holds.
@@ -151,6 +161,7 @@ mod tests {
             Work::Big(7),
             Work::Nested { children: 3, depth: 2 },
             Work::Relay,
+            Work::Inside,
             Work::Stream { items: 9, size: 4 },
         ] {
             let program = Program { seed: 5, work, micros: 77 };

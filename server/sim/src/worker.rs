@@ -10,7 +10,6 @@ use thornback_types::{ActorId, Code, Failure, ObjectId, SessionId, TaskId, Value
 
 use crate::client::{Context, Ids, Wish};
 use crate::program::{Program, Work, passed_on, value_word, word_value};
-use crate::rng::mix;
 
 /// One worker.
 #[derive(Debug)]
@@ -332,8 +331,8 @@ impl Worker {
         if is_child && job.children.iter().all(|(_, known)| known.is_some()) {
             unblock(cx, job);
             let words = job.words().unwrap_or_default();
-            let own = Program { work: Work::Return, ..job.program }.output(&words, 0);
-            let word = job.children.iter().fold(own, |so_far, (_, known)| mix(so_far, known.unwrap_or(0)));
+            let known = job.children.iter().map(|(_, known)| known.unwrap_or(0));
+            let word = job.program.mixture(&words, known);
             let value = word_value(word, job.borrowed());
             return self.answer(cx, at, Ok(vec![Output::Value(value)]));
         }
@@ -435,6 +434,18 @@ impl Worker {
                     self.jobs[at].children.push((id.output(0), None));
                     self.jobs[at].owned.push(id.output(0));
                 }
+            }
+            Work::Inside => {
+                let inside = |arg: &RunArg| match arg {
+                    RunArg::Stored { object, .. } => cx.history.inside.get(object).cloned(),
+                    _ => None,
+                };
+                let found: Vec<ObjectId> = job.given.iter().filter_map(inside).flatten().collect();
+                job.phase = Phase::Waiting;
+                job.children = found.iter().map(|object| (*object, None)).collect();
+                job.blocked = true;
+                cx.op(Op::Blocked { task: job.task });
+                cx.op(Op::Watch { objects: found });
             }
             Work::Relay => {
                 let (task, program, borrowed) = (job.task, job.program, job.borrowed());

@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use support::{Client, Node, fresh, hello, output};
+use support::{Client, Node, declare, fresh, hello, output, submit};
+use thornback_types::Code;
 use thornback_wire::framing::{Decoder, FRAME_BYTES_MAX};
 use thornback_wire::v1::{self, client_op, server_op};
 
@@ -27,6 +28,10 @@ struct Mapping {
 
 impl Mapping {
     fn open(node: &Node, resume: Option<v1::ResumeSession>) -> Mapping {
+        Mapping::open_as(node, v1::Hello { resume, ..hello(v1::Role::Driver) })
+    }
+
+    fn open_as(node: &Node, hello: v1::Hello) -> Mapping {
         let client = node.connect();
         let decoder = Decoder::new(FRAME_BYTES_MAX);
         let mut mapping = Mapping {
@@ -38,8 +43,7 @@ impl Mapping {
         };
         mapping.client.control(client_op::Op::Hello(Box::new(v1::Hello {
             features: vec!["shared-memory".to_owned()],
-            resume,
-            ..hello(v1::Role::Driver)
+            ..hello
         })));
         let server_op::Op::Welcome(welcome) = mapping.next() else { panic!("not welcomed") };
         assert_eq!(welcome.features, ["shared-memory"]);
@@ -113,17 +117,36 @@ fn what_one_session_writes_another_reads_in_place_and_cannot_change() {
     let data = vec![0x2a; 300_000];
     let (object, location, _reader) = writer.put(&data);
 
-    let mut reader = Mapping::open(&node, None);
-    reader.client.send([client_op::Op::Fetch(v1::Fetch { object, quiet: false })]);
+    let function = v1::Function { name: "read".to_owned(), min_args: 0, max_args: -1, actor: false };
+    let worker =
+        v1::Hello { pool: "readers".to_owned(), functions: vec![function], ..hello(v1::Role::Worker) };
+    let mut reader = Mapping::open_as(&node, worker);
+    let by_ref = v1::Arg { arg: Some(v1::arg::Arg::Ref(object)), ..Default::default() };
+    writer.client.send([declare(1, "read"), submit(fresh(), 1, vec![by_ref])]);
+    let server_op::Op::Declare(_) = reader.next() else { panic!("told of no function") };
     let (arena, file) = reader.arena();
     assert!(!arena.writable);
-    let server_op::Op::Located(located) = reader.next() else { panic!("not located") };
-    assert_eq!(located.outcome, Some(v1::located::Outcome::Location(location)));
+    let server_op::Op::Run(run) = reader.next() else { panic!("given nothing to run") };
+    let Some(v1::arg::Arg::Stored(stored)) = run.args[0].arg.clone() else { panic!("not stored") };
+    assert_eq!(stored.location, Some(location));
     let mut read = vec![0; data.len()];
     file.read_exact_at(&mut read, location.offset).unwrap();
     assert!(read == data);
     assert!(file.write_at(b"x", location.offset).is_err(), "the descriptor of a reader cannot be written");
     assert!(reader.descriptors.is_empty(), "a reader is given nothing to write with");
+}
+
+#[test]
+fn a_session_without_a_right_is_given_no_descriptor() {
+    let node = Node::start();
+    let mut writer = Mapping::open(&node, None);
+    let (object, _, _reader) = writer.put(&[1; 200_000]);
+    let mut stranger = Mapping::open(&node, None);
+    stranger.client.send([client_op::Op::Fetch(v1::Fetch { object, quiet: false })]);
+    let server_op::Op::Located(located) = stranger.next() else { panic!("it was told of an arena") };
+    let Some(v1::located::Outcome::Failure(failure)) = located.outcome else { panic!("{located:?}") };
+    assert_eq!(failure.code, Code::ObjectNotFound.number());
+    assert!(stranger.descriptors.is_empty());
 }
 
 #[test]

@@ -157,17 +157,15 @@ impl Node {
         let Some(record) = self.objects.get(&object) else {
             return RunArg::Value { keyword, value: Value::nil() };
         };
-        let outcome = match &record.state {
+        let small = match &record.state {
             ObjectState::Value(value) => Some(value.clone()),
             _ => None,
         };
-        let size = record.bytes();
-        if !record.contained().is_empty() {
-            for inner in record.contained().to_vec() {
-                self.give(job, inner);
-            }
+        let (size, refs) = (record.bytes(), record.contained().to_vec());
+        for inner in refs {
+            self.give(job, inner);
         }
-        if let Some(value) = outcome {
+        if let Some(value) = small {
             return RunArg::Value { keyword, value };
         }
         let shared = self.sessions.get(&session).is_some_and(|s| s.shared_memory);
