@@ -16,26 +16,47 @@ STARTS_ITSELF = True
 RUST_PROGRAM = "THORNBACK_BENCH_RUST"
 """Names the built example `bench_tasks` of the Rust SDK; `cargo xtask bench` builds it."""
 
-TASKS_A_SECOND = 200_000
+GO_PROGRAM = "THORNBACK_BENCH_GO"
+"""The same of the Go SDK; it is not set where Go is not installed."""
+
+TASKS_A_SECOND = {RUST_PROGRAM: 200_000, GO_PROGRAM: 100_000}
+"""What a good machine does: it says how many tasks a run has."""
 
 
-def rust_driver_and_worker(system: Any) -> Callable[[], Any]:
-    if type(system).__name__ != "Thornback":
-        raise Unsupported("no driver in Rust")
-    program = os.environ.get(RUST_PROGRAM)
-    if program is None:
-        raise Unsupported(f"{RUST_PROGRAM} does not say where the program is")
+def driver_and_worker(language: str, variable: str, arguments: Callable[[int], list[str]]) -> Callable[[Any], Callable[..., Any]]:
+    def measured(system: Any) -> Callable[..., Any]:
+        if type(system).__name__ != "Thornback":
+            raise Unsupported(f"no driver in {language}")
+        program = os.environ.get(variable)
+        if program is None:
+            raise Unsupported(f"{variable} does not say where the program is; is {language} installed?")
 
-    def measured(tasks: int) -> float:
-        said = subprocess.run([program, str(tasks), "1"], check=True, stdout=subprocess.PIPE, text=True).stdout
-        return float(json.loads(said.splitlines()[-1])["tasks_per_second"])
+        def run(seconds: float) -> float:
+            tasks = max(1_000, int(TASKS_A_SECOND[variable] * seconds))
+            said = subprocess.run([program, *arguments(tasks)], check=True, stdout=subprocess.PIPE, text=True).stdout
+            return float(json.loads(said.splitlines()[-1])["tasks_per_second"])
+
+        return run
 
     return measured
 
 
-def as_many_as_fit(repeat: Callable[[int], float], seconds: float) -> float:
+def once(run: Callable[..., Any], seconds: float) -> float:
     """One run, of as many tasks as a good machine does in that time: the program counts for itself."""
-    return repeat(max(1_000, int(TASKS_A_SECOND * seconds)))
+    return float(run(seconds))
 
 
-ROWS = [Row("Rust driver and worker, tasks in flight", "tasks/s", rust_driver_and_worker, as_many_as_fit)]
+ROWS = [
+    Row(
+        "Rust driver and worker, tasks in flight",
+        "tasks/s",
+        driver_and_worker("Rust", RUST_PROGRAM, lambda tasks: [str(tasks), "1"]),
+        once,
+    ),
+    Row(
+        "Go driver and worker, tasks in flight",
+        "tasks/s",
+        driver_and_worker("Go", GO_PROGRAM, lambda tasks: ["-tasks", str(tasks), "-rounds", "1"]),
+        once,
+    ),
+]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::repo::{Repo, Result};
 use crate::run::Program;
+use crate::test;
 use crate::venv::Venv;
 use table::Table;
 
@@ -225,18 +226,22 @@ struct Bench<'a> {
     repo: &'a Repo,
     /// Where the built programs are.
     built: PathBuf,
+    /// The driver and worker in Go, where Go is installed.
+    go: Option<PathBuf>,
     ours: Venv,
     seconds: f64,
 }
 
 impl<'a> Bench<'a> {
-    /// Builds what the programs run: the server and, for rows that want it, the driver and worker in Rust.
+    /// Builds what the programs run: the server and, for rows that want them, the drivers and workers of other languages.
     fn build(repo: &'a Repo, ours: Venv, table: &Table, seconds: f64, profile: Profile) -> Result<Self> {
         let built = build(repo, profile, &["--package", "thornback-server"])?;
         if table.nouns().iter().any(|noun| noun == NATIVE) {
             build(repo, profile, &["--package", "thornback", "--example", "bench_tasks"])?;
         }
-        Ok(Self { repo, built, ours, seconds })
+        let wants_go = table.rows_of(NATIVE).iter().any(|row| row.starts_with("Go "));
+        let go = if wants_go { build_go(repo)? } else { None };
+        Ok(Self { repo, built, go, ours, seconds })
     }
 
     /// Runs the rows of one noun on one system and records what came. A row that fails is reported and leaves a gap in
@@ -251,6 +256,9 @@ impl<'a> Bench<'a> {
             .env("THORNBACK_BENCH_RUST", self.built.join("examples/bench_tasks"))
             // Ray asks the network otherwise.
             .env("RAY_USAGE_STATS_ENABLED", "0");
+        if let Some(go) = &self.go {
+            program = program.env("THORNBACK_BENCH_GO", go);
+        }
         if system != LIMITS {
             program = program.args(rows.iter().flat_map(|row| ["--row", row.as_str()]));
         }
@@ -272,6 +280,17 @@ impl<'a> Bench<'a> {
         }
         Ok(())
     }
+}
+
+/// The driver and worker in Go. Measuring needs Go no more than the rest of Thornback does: without it their row is left out, with a word.
+fn build_go(repo: &Repo) -> Result<Option<PathBuf>> {
+    let Ok(go) = test::go_command(repo) else {
+        println!("  Go is not installed (https://go.dev/dl): its row is left out");
+        return Ok(None);
+    };
+    let program = repo.target().join("bench-tasks-go");
+    go.args(["build", "-o"]).args([program.as_path(), "./examples/bench_tasks".as_ref()]).run()?;
+    Ok(Some(program))
 }
 
 fn list(repo: &Repo, venv: &Venv) -> Result<String> {
