@@ -6,6 +6,7 @@
 mod crates;
 mod docs;
 mod errors;
+mod foreign_licences;
 mod licences;
 mod lints;
 mod sources;
@@ -29,6 +30,7 @@ type Rule = fn(&Repo) -> Result<Vec<Complaint>>;
 const RULES: &[(&str, Rule)] = &[
     ("crates depend only downward", crates::check),
     ("dependencies have a licence that we accept", licences::check),
+    ("Go modules and npm packages have a licence that we accept", foreign_licences::check),
     ("every crate takes the workspace's lints, and pure ones their bans", lints::check),
     ("error codes have a page, and a name in every language", errors::check),
     ("spec ids are unique, well-formed and exist where they are cited", spec::check),
