@@ -1,6 +1,7 @@
 package thornback_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,8 +62,12 @@ func TestThePagesQuoteTheirProgramsAndSayWhatTheyPrint(t *testing.T) {
 				case "text":
 					printed += b.text
 				case "sh":
-					if b.text != "cargo build --release -p thornback-server\n" {
-						t.Errorf("nobody checks this line: %s", b.text)
+					switch {
+					case b.text == "cargo build --release -p thornback-server\n":
+					case strings.HasPrefix(b.text, "go mod init "):
+						buildBesideAClone(t, b.text, source)
+					default:
+						t.Errorf("nobody checks these lines: %s", b.text)
 					}
 				default:
 					t.Errorf("a block of %q", b.language)
@@ -85,5 +90,31 @@ func TestThePagesQuoteTheirProgramsAndSayWhatTheyPrint(t *testing.T) {
 				t.Fatalf("%v; it printed\n%s\nand the page says\n%s", err, out, printed)
 			}
 		})
+	}
+}
+
+// buildBesideAClone makes a user's module by the lines of a page, next to something that looks like a clone.
+func buildBesideAClone(t *testing.T, lines string, program []byte) {
+	t.Helper()
+	repository, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	hello := filepath.Join(dir, "hello")
+	if err := errors.Join(
+		os.Symlink(repository, filepath.Join(dir, "thornback")),
+		os.Mkdir(hello, 0o700),
+		os.WriteFile(filepath.Join(hello, "main.go"), program, 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("sh", "-ec", lines)
+	command.Dir = hello
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(hello, "hello")); err != nil {
+		t.Fatalf("the lines built no program: %v", err)
 	}
 }
