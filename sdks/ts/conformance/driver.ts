@@ -29,6 +29,7 @@ const FEATURES = [
   "nested",
   "resume",
   "returns",
+  "stacks",
   "streams",
   "timestamp",
   "uuid",
