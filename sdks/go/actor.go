@@ -69,7 +69,11 @@ func (c *Class) Create(ctx context.Context, args ...any) (*Actor, error) {
 		msg = wire.AppendID(msg, 5, job.task)
 	}
 	actor := &Actor{h: l.expect(id, stateActor), class: c.callable.function, retries: o.actor.GetMaxTaskRetries()}
-	return actor, c.callable.send(scratchOf(wire.AppendOp(nil, opCreateActor, msg)), keep, func() { l.forget(actor.h) })
+	err = c.callable.send(scratchOf(wire.AppendOp(nil, opCreateActor, msg)), keep)
+	if err != nil {
+		l.forget(actor.h)
+	}
+	return actor, err
 }
 
 func scratchOf(b []byte) *[]byte { return &b }

@@ -68,6 +68,9 @@ func decode(v *wire.Value, target any, l *link, p *pin) error {
 
 // decodePinned is decode, and whether what it read lies in the pinned bytes.
 func decodePinned(v *wire.Value, target any, l *link, p *pin) (bool, error) {
+	if v.Format == pb.Format_FORMAT_MSGPACK && small(v.Data, target) {
+		return false, nil
+	}
 	d := decoder{data: v.Data, buffers: v.Buffers, pin: p, link: l}
 	err := d.decode(v, target)
 	// Counted in any case: each takes its count back when it goes.
@@ -84,9 +87,6 @@ func decodePinned(v *wire.Value, target any, l *link, p *pin) (bool, error) {
 func (d *decoder) decode(v *wire.Value, target any) error {
 	switch v.Format {
 	case pb.Format_FORMAT_MSGPACK:
-		if d.fast(target) {
-			return nil
-		}
 		if err := d.into(reflect.ValueOf(target).Elem()); err != nil {
 			var m *mismatch
 			if errors.As(err, &m) {
@@ -119,35 +119,64 @@ func (d *decoder) decode(v *wire.Value, target any) error {
 	return e
 }
 
-// fast reads the commonest small results without reflection. False if it is something else; nothing is then read.
-func (d *decoder) fast(target any) bool {
-	if len(d.data) == 0 {
-		return false
-	}
-	head := d.data[0]
+// small reads the commonest small results without a decoder. False if it is something else; nothing is then read.
+func small(data []byte, target any) bool {
 	switch t := target.(type) {
 	case *int:
-		if n, ok := tiny(d.data, head); ok {
+		n, ok := smallInt(data)
+		if ok = ok && int64(int(n)) == n; ok {
 			*t = int(n)
-			return true
 		}
+		return ok
 	case *int64:
-		if n, ok := tiny(d.data, head); ok {
+		n, ok := smallInt(data)
+		if ok {
 			*t = n
-			return true
 		}
+		return ok
 	case *any:
-		if head == 0xc0 && len(d.data) == 1 {
+		if ok := len(data) == 1 && data[0] == 0xc0; ok {
 			*t = nil
 			return true
 		}
+		n, ok := smallInt(data)
+		if ok {
+			*t = n
+		}
+		return ok
 	}
 	return false
 }
 
-func tiny(data []byte, head byte) (int64, bool) {
-	if len(data) == 1 && (head < 0x80 || head >= 0xe0) {
-		return int64(int8(head)), true
+// smallInt reads data that is one integer in the range of an int64.
+func smallInt(data []byte) (int64, bool) {
+	if len(data) == 0 {
+		return 0, false
+	}
+	head, body := data[0], data[1:]
+	switch len(body) {
+	case 0:
+		return int64(int8(head)), head < 0x80 || head >= 0xe0
+	case 1:
+		if head == 0xcc {
+			return int64(body[0]), true
+		}
+		return int64(int8(body[0])), head == 0xd0
+	case 2:
+		n := binary.BigEndian.Uint16(body)
+		if head == 0xcd {
+			return int64(n), true
+		}
+		return int64(int16(n)), head == 0xd1
+	case 4:
+		n := binary.BigEndian.Uint32(body)
+		if head == 0xce {
+			return int64(n), true
+		}
+		return int64(int32(n)), head == 0xd2
+	case 8:
+		n := int64(binary.BigEndian.Uint64(body))
+		return n, head == 0xd3 || head == 0xcf && n >= 0
 	}
 	return 0, false
 }

@@ -174,7 +174,11 @@ func (in *inbox) invoke(run *wire.Run, j *job, f *function, instance reflect.Val
 	if code := j.interrupted.Load(); code != 0 {
 		return nil, ownError{interruption(code, "before it began")}
 	}
-	return f.call(j.ctx, instance, args, named)
+	var ctx context.Context
+	if f.ctx {
+		ctx = j.context()
+	}
+	return f.call(ctx, instance, args, named)
 }
 
 func (in *inbox) arguments(run *wire.Run, j *job, f *function) (args []reflect.Value, named Keywords, err error) {
@@ -227,7 +231,7 @@ func (in *inbox) argument(j *job, arg *wire.Arg, target any) error {
 	case arg.Kind == wire.ArgStored && arg.Stored.Arena != 0:
 		return in.link.readPinned(arg.Object, arg.Stored, target)
 	case arg.Kind == wire.ArgStored:
-		return in.link.readStored(j.ctx, arg.Object, target)
+		return in.link.readStored(j.context(), arg.Object, target)
 	}
 	return failed(CodeUnsupportedFormat, "it came in a way that this version does not know")
 }
@@ -321,7 +325,7 @@ func (in *inbox) outcome(run *wire.Run, j *job, index uint32, v any) (outcome, e
 	if value.Bytes() <= in.link.inlineBytes {
 		return outcome{value: value}, nil
 	}
-	if err := in.link.write(j.ctx, run.Task.WithIndex(index), &value, run.Task, run.Attempt); err != nil {
+	if err := in.link.write(j.context(), run.Task.WithIndex(index), &value, run.Task, run.Attempt); err != nil {
 		if j.interrupted.Load() != 0 {
 			return outcome{}, context.Canceled
 		}
@@ -360,13 +364,14 @@ func (p *producer) await(j *job) error {
 	if !p.far() {
 		return nil
 	}
-	defer block(j.ctx, j.link)()
+	ctx := j.context()
+	defer block(ctx, j.link)()
 	j.link.sess.Flush()
 	for p.far() {
 		select {
 		case <-p.wake:
-		case <-j.ctx.Done():
-			return context.Cause(j.ctx)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 	return nil
@@ -374,6 +379,7 @@ func (p *producer) await(j *job) error {
 
 // produce sends the items of a stream as they come.
 func (in *inbox) produce(run *wire.Run, j *job, items func(func(reflect.Value, error) bool)) (err error) {
+	ctx := j.context()
 	if err := j.stream.await(j); err != nil {
 		return err
 	}
@@ -385,8 +391,8 @@ func (in *inbox) produce(run *wire.Run, j *job, items func(func(reflect.Value, e
 		if err = in.yield(run, j, item.Interface()); err == nil {
 			err = j.stream.await(j)
 		}
-		if err == nil && j.ctx.Err() != nil {
-			err = context.Cause(j.ctx)
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
 		}
 		return err == nil
 	})
@@ -394,8 +400,8 @@ func (in *inbox) produce(run *wire.Run, j *job, items func(func(reflect.Value, e
 }
 
 func (in *inbox) yield(run *wire.Run, j *job, v any) error {
-	if err := in.link.sess.WaitRoom(j.ctx); err != nil {
-		return context.Cause(j.ctx)
+	if err := in.link.sess.WaitRoom(j.context()); err != nil {
+		return context.Cause(j.context())
 	}
 	one, err := in.outcome(run, j, uint32(j.stream.yielded)+1, v)
 	if err != nil {
@@ -469,7 +475,6 @@ func (in *inbox) fail(run *wire.Run, j *job, failure *pb.Failure) {
 // finished takes a job off the list: what comes for it later is ignored.
 func (in *inbox) finished(j *job) {
 	j.finish()
-	j.cancel(nil)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.running[j.task] == j {

@@ -161,7 +161,7 @@ func (in *inbox) interrupt(interrupt *pb.Interrupt) {
 		return // Over already; its answer is on the way (WORKER-022).
 	}
 	j.interrupted.Store(code)
-	j.cancel(interruption(code, "while it ran"))
+	j.end(interruption(code, "while it ran"))
 }
 
 func interruption(code uint32, when string) *Error {
@@ -211,15 +211,13 @@ func (in *inbox) next() (run wire.Run, d *declared, j *job, ok bool) {
 	run, d = in.queue[0].Run, in.queue[0].declared
 	in.queue[0] = assignment{}
 	in.queue = in.queue[1:]
-	j = &job{link: in.link, task: run.Task, attempt: run.Attempt, actor: in.actor}
+	j = &job{link: in.link, task: run.Task, attempt: run.Attempt, actor: in.actor, base: in.base}
 	if d != nil {
 		j.label = d.label
 		if d.GetReturns() < 0 {
 			j.stream = &producer{window: uint64(d.GetStreamWindow()), wake: make(chan struct{}, 1)}
 		}
 	}
-	ctx, cancel := context.WithCancelCause(in.base)
-	j.ctx, j.cancel = jobContext{ctx, j}, cancel
 	in.running[run.Task] = j
 	return run, d, j, true
 }

@@ -76,14 +76,14 @@ type link struct {
 	sess        *session.Session
 	inlineBytes int
 	arenas      arena.Set
-	ids         idMaker
+	ids         *idMaker
 	onNotice    func(*Error)
 	logs        io.Writer
 	// What a worker's session is for; nil in a driver.
 	worker *inbox
 
 	mu       sync.Mutex
-	slots    map[ID]*slot
+	slots    slots
 	streams  map[ID]*streamState
 	fetches  map[ID][]*fetch
 	creates  map[ID]*creation
@@ -101,8 +101,10 @@ type link struct {
 }
 
 func newLink() *link {
+	ids := newIDMaker()
 	return &link{
-		slots:    map[ID]*slot{},
+		ids:      ids,
+		slots:    newSlots(ids.salt),
 		streams:  map[ID]*streamState{},
 		fetches:  map[ID][]*fetch{},
 		creates:  map[ID]*creation{},
@@ -279,7 +281,7 @@ func (l *link) Ended(end *session.EndError) {
 	e := sessionError(end)
 	l.mu.Lock()
 	l.over = e
-	for _, s := range l.slots {
+	for s := range l.slots.all() {
 		if s.isPending() {
 			l.fail(s, e)
 		}
@@ -373,7 +375,7 @@ func (l *link) handleRefused(refused *pb.Refused) {
 	case opSubmit, opCall, opCreateActor:
 		l.failOutputs(id, e)
 	case opPut, opSeal:
-		if s := l.slots[id]; s != nil {
+		if s := l.slots.get(id); s != nil {
 			l.fail(s, e)
 		}
 	case opCreate:
@@ -387,8 +389,9 @@ func (l *link) handleRefused(refused *pb.Refused) {
 		var watch pb.Watch
 		if proto.Unmarshal(msg, &watch) == nil {
 			for _, object := range watch.GetObjects() {
-				if id, ok := wire.ParseID(object); ok && l.slots[id] != nil {
-					l.fail(l.slots[id], e)
+				id, _ := wire.ParseID(object)
+				if s := l.slots.get(id); s != nil {
+					l.fail(s, e)
 				}
 			}
 		}
@@ -415,7 +418,7 @@ func (l *link) failOutputs(task ID, e *Error) {
 		s.end(e)
 	}
 	for index := uint32(1); ; index++ {
-		s := l.slots[task.WithIndex(index)]
+		s := l.slots.get(task.WithIndex(index))
 		if s == nil {
 			return
 		}
@@ -443,13 +446,16 @@ type idMaker struct {
 	counter uint32
 }
 
+func newIDMaker() *idMaker {
+	m := &idMaker{}
+	// Never fails: the program ends where there is no randomness.
+	_, _ = rand.Read(m.salt[:])
+	return m
+}
+
 func (m *idMaker) next() ID {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.counter == 0 {
-		// Never fails: the program ends where there is no randomness.
-		_, _ = rand.Read(m.salt[:])
-	}
 	m.counter++
 	if m.counter == 0 {
 		_, _ = rand.Read(m.salt[:])

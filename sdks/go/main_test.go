@@ -231,6 +231,7 @@ func testWorker() *thornback.Worker {
 	w.Register("join", func(separator string, parts ...string) string { return strings.Join(parts, separator) })
 	w.Register("named", func(a int, kw thornback.Keywords) string { return fmt.Sprint(a, kw["b"], len(kw)) })
 	w.Register("nothing", func() {})
+	w.Register("cost", costHere)
 	w.Register("buy", func(item string) error { return fmt.Errorf("cannot buy: %w", &soldOut{item}) })
 	w.Register("panics", func() string { return os.Args[len(os.Args)] })
 	w.Register("leaves", func() { panic(fmt.Sprintf("left %d", 7)) })

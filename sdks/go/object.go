@@ -46,13 +46,17 @@ const (
 
 // slot is one object as this process knows it. Its fields are guarded by the link's mu until `state` says that it is ready; then they do not change.
 type slot struct {
-	id      ID
-	link    *link
-	state   atomic.Uint32
-	refs    int
-	value   wire.Value
-	err     *Error
+	id    ID
+	link  *link
+	state atomic.Uint32
+	refs  int
+	value wire.Value
+	err   *Error
+	// Who waits: nearly always one.
+	waiter  *waiter
 	waiters []*waiter
+	// Where the bytes of small values are.
+	small [16]byte
 }
 
 func (s *slot) isPending() bool {
@@ -167,8 +171,8 @@ func (s *slot) unref() {
 	l.mu.Lock()
 	s.refs--
 	last := s.refs == 0
-	if last && l.slots[s.id] == s {
-		delete(l.slots, s.id)
+	if last {
+		l.slots.remove(s)
 	}
 	l.mu.Unlock()
 	if last {
@@ -181,7 +185,7 @@ func (l *link) expect(id ID, state uint32) *handle {
 	s := &slot{id: id, link: l, refs: 1}
 	s.state.Store(state)
 	l.mu.Lock()
-	l.slots[id] = s
+	l.slots.set(s)
 	if l.over != nil && s.isPending() {
 		l.fail(s, l.over)
 	}
@@ -195,9 +199,7 @@ func (l *link) forget(h *handle) {
 	h.closed.Store(true)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.slots[h.slot.id] == h.slot {
-		delete(l.slots, h.slot.id)
-	}
+	l.slots.remove(h.slot)
 }
 
 // adopt counts refs that were found inside a value, with one operation for all that are new.
@@ -205,11 +207,11 @@ func (l *link) adopt(found []foundRef) {
 	var retain []ID
 	l.mu.Lock()
 	for _, f := range found {
-		s := l.slots[f.id]
+		s := l.slots.get(f.id)
 		if s == nil {
 			s = &slot{id: f.id, link: l}
 			s.state.Store(stateForeign)
-			l.slots[f.id] = s
+			l.slots.set(s)
 			retain = append(retain, f.id)
 		}
 		s.refs++
@@ -226,9 +228,12 @@ func (l *link) fill(s *slot, state uint32) {
 		return
 	}
 	s.state.Store(state)
-	waiters := s.waiters
-	s.waiters = nil
-	for _, w := range waiters {
+	first, others := s.waiter, s.waiters
+	s.waiter, s.waiters = nil, nil
+	if first != nil {
+		first.see(s)
+	}
+	for _, w := range others {
 		w.see(s)
 	}
 }
@@ -247,7 +252,7 @@ func (l *link) handleCompletion(msg []byte) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := l.slots[c.Object]
+	s := l.slots.get(c.Object)
 	var stream *streamState
 	if len(l.streams) > 0 {
 		stream = l.streams[c.Object.WithIndex(0)]
@@ -269,7 +274,7 @@ func (l *link) complete(s *slot, c *wire.Completion) error {
 	switch {
 	case c.Value != nil:
 		// The frame's bytes are reused.
-		value, err := wire.ParseValue(append([]byte(nil), c.Value...))
+		value, err := wire.ParseValue(append(s.small[:0], c.Value...))
 		if err != nil {
 			return err
 		}
@@ -316,7 +321,7 @@ func (l *link) await(ctx context.Context, slots []*slot, need int, failFast bool
 			watch = append(watch, s.id)
 		}
 		if s.isPending() {
-			s.waiters = append(s.waiters, w)
+			s.wait(w)
 		}
 	}
 	l.postIDs(opWatch, 1, watch)
@@ -339,7 +344,18 @@ func (l *link) await(ctx context.Context, slots []*slot, need int, failFast bool
 	}
 }
 
+func (s *slot) wait(w *waiter) {
+	if s.waiter == nil {
+		s.waiter = w
+	} else {
+		s.waiters = append(s.waiters, w)
+	}
+}
+
 func (s *slot) unwait(w *waiter) {
+	if s.waiter == w {
+		s.waiter = nil
+	}
 	kept := s.waiters[:0]
 	for _, other := range s.waiters {
 		if other != w {

@@ -20,8 +20,8 @@ type job struct {
 	attempt uint32
 	label   string
 	actor   *ownActor
-	ctx     context.Context
-	cancel  context.CancelCauseFunc
+	// What its context is made from.
+	base context.Context
 	// Where its function is defined.
 	where string
 	// The code with which it was interrupted; 0 if it was not.
@@ -30,6 +30,11 @@ type job struct {
 	mu      sync.Mutex
 	blocked int
 	over    bool
+	// Why it is to end; nil while nobody wants that.
+	ending error
+	// Made when something asks for it: most functions do not.
+	ctx    context.Context
+	cancel context.CancelCauseFunc
 
 	stream *producer
 }
@@ -42,6 +47,30 @@ type ownActor struct {
 	restarts int
 	// Set once it wants to end.
 	exiting atomic.Bool
+}
+
+// context is the task's, which is cancelled when the task is, and when it is over.
+func (j *job) context() context.Context {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ctx == nil {
+		ctx, cancel := context.WithCancelCause(j.base)
+		j.ctx, j.cancel = jobContext{ctx, j}, cancel
+		if j.over || j.ending != nil {
+			cancel(j.ending)
+		}
+	}
+	return j.ctx
+}
+
+// end cancels what runs.
+func (j *job) end(why error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ending = why
+	if j.cancel != nil {
+		j.cancel(why)
+	}
 }
 
 func jobOf(ctx context.Context) *job {
@@ -85,6 +114,9 @@ func (j *job) finish() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.over = true
+	if j.cancel != nil {
+		j.cancel(nil)
+	}
 }
 
 // RuntimeContext is what a task or actor's method may know of itself.

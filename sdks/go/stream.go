@@ -134,12 +134,12 @@ func (s *streamState) pop() *handle {
 	item := s.items[0]
 	s.items = s.items[1:]
 	s.taken++
-	if known := l.slots[item.id]; known != nil {
+	if known := l.slots.get(item.id); known != nil {
 		// The same object came inside a value before. One count is enough for both.
 		item = known
 		l.dropLater(item.id)
 	} else {
-		l.slots[item.id] = item
+		l.slots.set(item)
 	}
 	item.refs++
 	msg := protowire.AppendVarint(append(wire.AppendID(nil, 1, s.task), 2<<3), s.taken)

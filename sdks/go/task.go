@@ -137,7 +137,12 @@ func (c *callable) one(ctx context.Context, actor *Actor, args []any) (*handle, 
 		return nil, err
 	}
 	h := c.link.expect(task.WithIndex(1), statePending)
-	return h, c.send(op, keep, func() { c.link.forget(h) })
+	err = c.send(op, keep)
+	runtime.KeepAlive(actor)
+	if err != nil {
+		c.link.forget(h)
+	}
+	return h, err
 }
 
 func (c *callable) several(ctx context.Context, actor *Actor, n int, args []any) ([]*handle, error) {
@@ -157,11 +162,14 @@ func (c *callable) several(ctx context.Context, actor *Actor, n int, args []any)
 	for i := range handles {
 		handles[i] = c.link.expect(task.WithIndex(uint32(i)+1), statePending)
 	}
-	return handles, c.send(op, keep, func() {
+	err = c.send(op, keep)
+	runtime.KeepAlive(actor)
+	if err != nil {
 		for _, h := range handles {
 			c.link.forget(h)
 		}
-	})
+	}
+	return handles, err
 }
 
 func (c *callable) stream(ctx context.Context, actor *Actor, args []any) (*streamHandle, error) {
@@ -175,26 +183,28 @@ func (c *callable) stream(ctx context.Context, actor *Actor, args []any) (*strea
 		return nil, err
 	}
 	h := c.link.openStream(task)
-	return h, c.send(op, keep, func() {
+	err = c.send(op, keep)
+	runtime.KeepAlive(actor)
+	if err != nil {
 		h.cleanup.Stop()
 		h.state.link.mu.Lock()
 		defer h.state.link.mu.Unlock()
 		delete(h.state.link.streams, task)
-	})
+	}
+	return h, err
 }
 
-func (c *callable) send(op *[]byte, keep []any, undo func()) error {
+func (c *callable) send(op *[]byte, keep []any) error {
 	err := c.link.sess.Send(*op)
 	runtime.KeepAlive(keep)
 	putScratch(op)
 	if err != nil {
-		undo()
 		return invalid("the call of %s has too many arguments: %v", c.function, err)
 	}
 	return nil
 }
 
-// operation makes the Submit or Call. What it gives besides must stay alive until that is posted.
+// operation makes the Submit or Call. What it gives besides must stay alive until that is posted, and so must the actor.
 func (c *callable) operation(ctx context.Context, task ID, number uint32, actor *Actor, args []any) (*[]byte, []any, error) {
 	if err := c.link.sess.WaitRoom(ctx); err != nil {
 		return nil, nil, waited(ctx, "the node takes nothing more")
@@ -219,9 +229,6 @@ func (c *callable) operation(ctx context.Context, task ID, number uint32, actor 
 		body = wire.AppendID(body, parentField, job.task)
 	}
 	*msg = body
-	if actor != nil {
-		keep = append(keep, actor)
-	}
 	out := getScratch()
 	*out = wire.AppendOp((*out)[:0], op, body)
 	return out, keep, nil
@@ -232,6 +239,9 @@ func (l *link) appendArgs(ctx context.Context, b []byte, field protowire.Number,
 	var keep []any
 	total := 0
 	named := false
+	// Values are put together in one buffer after the other, and copied behind `b`.
+	room := getScratch()
+	defer putScratch(room)
 	for i, arg := range args {
 		keyword := ""
 		if n, ok := arg.(NamedArg); ok {
@@ -254,12 +264,12 @@ func (l *link) appendArgs(ctx context.Context, b []byte, field protowire.Number,
 			keep = append(keep, h)
 			continue
 		}
-		e := encoder{}
-		value, err := encodeArg(&e, arg)
+		value, err := encodeArg(encoder{data: (*room)[:0]}, arg)
 		if err != nil {
 			return nil, nil, argError(err, i, keyword)
 		}
 		if n := value.Bytes(); n > l.inlineBytes || n > 1024 && total+n > inlineArgsMax {
+			*room = nil // The object may keep it.
 			h, err := l.put(ctx, &value)
 			if err != nil {
 				return nil, nil, argError(err, i, keyword)
@@ -269,6 +279,9 @@ func (l *link) appendArgs(ctx context.Context, b []byte, field protowire.Number,
 			continue
 		}
 		total += value.Bytes()
+		if value.Format == pb.Format_FORMAT_MSGPACK {
+			*room = value.Data
+		}
 		if len(value.keep) > 0 {
 			keep = append(keep, value.keep)
 		}
@@ -281,7 +294,8 @@ func (l *link) appendArgs(ctx context.Context, b []byte, field protowire.Number,
 	return b, keep, nil
 }
 
-func encodeArg(e *encoder, arg any) (encoded, error) {
+// encodeArg is encode, into the encoder's buffer where it needs one.
+func encodeArg(e encoder, arg any) (encoded, error) {
 	switch arg.(type) {
 	case []byte, View, *Tensor:
 		return encode(arg)
