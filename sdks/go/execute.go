@@ -33,8 +33,10 @@ func (in *inbox) run() {
 			room = make(chan struct{}, max(1, run.Setup.GetMaxConcurrency()))
 		case cap(room) > 1:
 			room <- struct{}{}
+			// A copy: the loop's own stays off the heap where calls come one by one.
+			beside := run
 			calls.Go(func() {
-				in.execute(&run, d, j)
+				in.execute(&beside, d, j)
 				<-room
 				// The loop may be waiting, with nothing left to send this.
 				in.link.sess.Flush()

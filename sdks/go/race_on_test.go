@@ -2,8 +2,8 @@
 
 package thornback_test
 
-// The race detector has pools lose what is put into them, and counts allocations of its own.
+// The race detector has pools lose some of what is put into them.
 const (
-	driverAllocations = 100
-	workerAllocations = 100
+	driverAllocations = 10
+	workerAllocations = 20
 )

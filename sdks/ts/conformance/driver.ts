@@ -29,7 +29,6 @@ const FEATURES = [
   "nested",
   "resume",
   "returns",
-  "stacks",
   "streams",
   "timestamp",
   "uuid",
