@@ -161,19 +161,10 @@ def shutdown() -> None:
         node, _node = _node, None
         if runtime is not None:
             if _runtime.worker is None:
-                _collect_output(runtime)
+                runtime.collect_output()
             runtime.close()
         if node is not None:
             node.stop()
-
-
-def _collect_output(runtime: _runtime.Backend) -> None:
-    """Has the node send what workers have printed so far: it reads their pipes between answering two requests."""
-    try:
-        for _ in range(2):
-            runtime.request(get_status=control_pb2.GetStatus())
-    except _errors.ThornbackError:
-        pass  # The session is over; there is nothing more to come.
 
 
 atexit.register(shutdown)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from thornback._execute import Target
     from thornback._gen import value_pb2, worker_pb2
 
 
 class Order:
     """What a `Run` says beside whose task it is. Runs that say the same may share one."""
 
-    __slots__ = ("actor", "args", "attempt", "declaration", "setup")
+    __slots__ = ("actor", "args", "attempt", "setup", "target")
 
-    def __init__(self, message: worker_pb2.Run) -> None:
+    def __init__(self, message: worker_pb2.Run, target: Target) -> None:
         self.attempt = message.attempt
-        self.declaration = message.declaration
+        # As declared when the order came: the node may declare the number anew while it is queued.
+        self.target = target
         self.actor = message.actor
         self.args: Sequence[value_pb2.Arg] = message.args
         self.setup = message.setup if message.HasField("setup") else None
@@ -27,8 +29,6 @@ class Job:
     """A task, actor creation or actor call that this worker is to run."""
 
     # Most jobs end before any of these is set.
-    declaration: Any = None
-    """The worker's `Target`, once the job is taken up."""
     started = False
     """User code of it runs."""
     cancelled = False

@@ -35,7 +35,7 @@ class ExitActor(BaseException):
 class Target:
     """What a declaration of the node stands for in this worker."""
 
-    __slots__ = ("accepts_pickle", "code", "function", "load_error", "name", "resources", "returns", "signature", "window")
+    __slots__ = ("accepts_pickle", "code", "function", "name", "resources", "returns", "signature", "undeclared", "window")
 
     def __init__(self, message: task_pb2.Declare) -> None:
         self.name = message.function
@@ -47,7 +47,15 @@ class Target:
         self.function: Callable[..., Any] | None = None
         self.signature: Signature | None = None
         """Of a function that is served by name, whose callers could not check it."""
-        self.load_error: BaseException | None = None
+        self.undeclared = False
+        """The node never declared it: whatever is to run it fails."""
+
+    @classmethod
+    def of_nothing(cls, number: int) -> Target:
+        """What a number stands for that was not declared."""
+        target = cls(task_pb2.Declare(number=number, returns=1))
+        target.undeclared = True
+        return target
 
 
 def arguments(runtime: Runtime, given: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -122,10 +130,10 @@ class Answer:
 
     __slots__ = ("_flushed", "_job", "_runtime", "_target", "consumed", "yielded")
 
-    def __init__(self, runtime: Runtime, job: Job, target: Target) -> None:
+    def __init__(self, runtime: Runtime, job: Job) -> None:
         self._runtime = runtime
         self._job = job
-        self._target = target
+        self._target = job.order.target
         self._flushed = 0.0
         self.yielded = 0
         self.consumed = 0
@@ -226,7 +234,7 @@ class Answer:
 
 
 def failure_of(error: BaseException, job: Job, in_user_code: bool, inline_bytes: int) -> failure_pb2.Failure:
-    """What to tell of an exception."""
+    """What to tell of an exception to the caller of the job."""
     if isinstance(error, KeyboardInterrupt) and job.cancelled:
         code = job.interrupt_code or Code.CANCELLED
         text = (
@@ -243,9 +251,16 @@ def failure_of(error: BaseException, job: Job, in_user_code: bool, inline_bytes:
         # Arguments that cannot be read, results that cannot be written: the registry has a code for it.
         return failure_pb2.Failure(code=error.code, message=error.message, language="python", task=job.task, actor=job.actor)
     failure = _errors.to_failure(error, task=job.task, actor=job.actor)
-    exception = _exception_value(error)
-    if exception is not None and exception.size <= inline_bytes:
-        failure.exception.ParseFromString(exception.wire())
+    if job.order.target.accepts_pickle:
+        exception = _exception_value(error)
+        if exception is not None and exception.size <= inline_bytes:
+            failure.exception.ParseFromString(exception.wire())
+    else:
+        # Nor those of other tasks that led to it, which were sent to this process because it named the format.
+        cause = failure
+        while cause.HasField("cause"):
+            cause = cause.cause
+            cause.ClearField("exception")
     return failure
 
 

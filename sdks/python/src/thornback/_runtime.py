@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 SDK: Final = "thornback-python/0.1.0"
 _INLINE_ARGS_MAX: Final = 1024 * 1024
 """Arguments beyond this sum are put as objects, so that a call fits into a frame."""
+_LAST_OUTPUT_S: Final = 5.0
+"""How long a program that ends waits for what its workers have printed."""
 _JOB: Final = _context.job
 
 
@@ -71,6 +74,7 @@ class Backend(Home, Protocol):
     def adopt_ref(self, id: bytes) -> ObjectRef[Any]: ...
     def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> ActorHandle: ...
     def request(self, **kind: Any) -> control_pb2.Reply: ...
+    def collect_output(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -389,11 +393,13 @@ class Runtime(ObjectTable):
         """Sends a control request and waits for its reply. Raises the failure that it is answered with."""
         return self._request_bytes(control_pb2.Request(**kind).SerializeToString())
 
-    def _request_bytes(self, body: bytes) -> control_pb2.Reply:
+    def _request_bytes(self, body: bytes, deadline: float | None = None) -> control_pb2.Reply:
         number = next(self._request_numbers)
         slot = self._requests[number] = Slot()
         self.session.post_quietly(frames.REQUEST(b"\x08" + frames.varint(number) + body))
-        self.session.wait(slot.done)
+        if not self.session.wait(slot.done, deadline):
+            self._requests.pop(number, None)
+            raise _errors.GetTimeoutError("the node did not answer a request in time")
         if isinstance(slot.value, BaseException):
             raise slot.value
         reply: control_pb2.Reply = slot.value
@@ -487,6 +493,17 @@ class Runtime(ObjectTable):
         self._requests.clear()
         if self._told_on_close is not None:
             self._told_on_close(error)
+
+    def collect_output(self) -> None:
+        """Has the node send what workers have printed so far: it reads their pipes between answering two requests. For a program that
+        ends; a node that does not answer is not waited for."""
+        self.session.hurry()
+        deadline = time.monotonic() + _LAST_OUTPUT_S
+        try:
+            for _ in range(2):
+                self._request_bytes(control_pb2.Request(get_status=control_pb2.GetStatus()).SerializeToString(), deadline)
+        except _errors.ThornbackError:
+            pass  # The session is over, or as good as; there is nothing more to come.
 
     def close(self) -> None:
         """Says goodbye."""

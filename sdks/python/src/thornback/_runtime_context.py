@@ -42,11 +42,11 @@ class RuntimeContext:
 
     def get_task_name(self) -> str | None:
         """The name of the function or method that runs."""
-        return self._job.declaration.name if self._job is not None and self._job.declaration is not None else None
+        return self._job.order.target.name if self._job is not None else None
 
     def get_assigned_resources(self) -> dict[str, float]:
         """What the running task or actor was given, by name."""
-        return dict(self._job.declaration.resources) if self._job is not None and self._job.declaration is not None else {}
+        return dict(self._job.order.target.resources) if self._job is not None else {}
 
     @property
     def namespace(self) -> str:

@@ -57,11 +57,12 @@ class Worker:
         self._code: dict[bytes, Any] = {}
         self._current: Job | None = None
         self._ending = False
+        self.leaving = False
+        """The actor could not be made, or wants to end: nothing new is begun, and the process ends once what runs is answered."""
         self._flush_at = 0.0
         self.actor: Any = None
         self.actor_id = b""
         self.actor_name = ""
-        self.actor_failure: failure_pb2.Failure | None = None
         self.restarts = 0
         self.max_concurrency = 1
         self.on_resume: Callable[[], None] = lambda: None
@@ -102,11 +103,16 @@ class Worker:
 
     def _handle_declare(self, message: task_pb2.Declare) -> None:
         self._targets[message.number] = Target(message)
+        # Those that came before mean what the number stood for then.
+        self._orders.clear()
 
     def _handle_run(self, message: worker_pb2.Run) -> None:
-        self.queue.append(Job(message.task, Order(message)))
+        self.queue.append(Job(message.task, self._order(message)))
         if self._pool is not None:
             self._pool.wake()
+
+    def _order(self, message: worker_pb2.Run) -> Order:
+        return Order(message, self._targets.get(message.declaration) or Target.of_nothing(message.declaration))
 
     def _take_runs(self, head: bytes, ops: hot.Ops) -> int:
         """Many runs at once; see :mod:`._session.hot`."""
@@ -117,7 +123,7 @@ class Worker:
                 break
             order = orders.get(rest)
             if order is None:
-                order = Order(worker_pb2.Run.FromString(rest))
+                order = self._order(worker_pb2.Run.FromString(rest))
                 if not order.args:
                     # Most calls without arguments say the same as the one before.
                     if len(orders) >= _ORDERS_MAX:
@@ -166,13 +172,15 @@ class Worker:
 
     def _answer_unstarted(self, job: Job, code: int) -> None:
         job.interrupt_code = code
-        self.session.post_quietly(self._cancelled_before(job, self._targets[job.order.declaration]))
+        self.session.post_quietly(self._cancelled_before(job))
+        if job.order.setup is not None:
+            self.leaving = True
 
-    def _cancelled_before(self, job: Job, target: Target) -> bytes:
+    def _cancelled_before(self, job: Job) -> bytes:
         """The `Done` of a job that was cancelled and did not begin."""
         code = job.interrupt_code or Code.CANCELLED
         text = "the task's deadline passed before it began" if code == Code.DEADLINE_EXCEEDED else "the task was cancelled before it ran"
-        return Answer(self.runtime, job, target).failed(failure_pb2.Failure(code=code, message=text, task=job.task, actor=job.actor))
+        return Answer(self.runtime, job).failed(failure_pb2.Failure(code=code, message=text, task=job.task, actor=job.actor))
 
     def _handle_resume(self, message: worker_pb2.Resume) -> None:
         answer = self.answers.get(message.task)
@@ -189,10 +197,15 @@ class Worker:
     # ------------------------------------------------------------------------------------------------------------------------- running
 
     def run(self) -> None:
-        """Runs what comes, until the session ends."""
+        """Runs what comes, until the session or the actor ends."""
+        self._run()
+        # What was answered last must not be lost with the process.
+        self.say_all()
+
+    def _run(self) -> None:
         queue = self.queue
         session = self.session
-        ready = lambda: bool(queue) or self._ending
+        ready = lambda: bool(queue) or self._ending or self.leaving
         while True:
             if not queue:
                 _JOB.set(None)
@@ -200,7 +213,7 @@ class Worker:
                     session.wait(ready)
                 except _errors.ThornbackError:
                     return
-                if self._ending:
+                if self._ending or self.leaving:
                     return
                 continue
             # Current before it leaves the queue: an interrupt that comes meanwhile, in another thread, finds it in one or the other.
@@ -213,7 +226,9 @@ class Worker:
                 self.post(self.execute(job))
             elif job.order.setup is not None:
                 self._set_up(job, job.order.setup)
-                if job.order.setup.asynchronous and self.actor_failure is None:
+                if self.leaving:
+                    return
+                if job.order.setup.asynchronous:
                     from thornback import _worker_async
 
                     _worker_async.serve(self)
@@ -224,8 +239,17 @@ class Worker:
                     return
             else:
                 self.post(self.execute(job))
+                if self.leaving:
+                    return
             del job
             self._current = None
+
+    def say_all(self) -> None:
+        """Waits until the node has let this worker say what it has to say."""
+        try:
+            self.session.wait(lambda: not self.session.pending)
+        except _errors.ThornbackError:
+            pass  # The session is over, and nobody listens.
 
     def post(self, done: bytes) -> None:
         """Queues an answer; it goes out with others, at the latest when nothing is left to run."""
@@ -245,7 +269,7 @@ class Worker:
     def execute(self, job: Job) -> bytes:
         """Runs a task or a call and gives its `Done`."""
         order = job.order
-        target = job.declaration = self._targets[order.declaration]
+        target = order.target
         _JOB.set(job)
         in_user_code = False
         try:
@@ -257,7 +281,7 @@ class Worker:
             if signature is not None and (kwargs or not signature.min <= len(args) <= signature.max):
                 self._check(signature, args, kwargs)
             if job.cancelled:
-                return self._cancelled_before(job, target)
+                return self._cancelled_before(job)
             job.started = in_user_code = True
             if target.returns >= 0:
                 value = _call(function, args, kwargs)
@@ -266,8 +290,8 @@ class Worker:
                     done = small_result(job, value)
                     if done is not None:
                         return done
-                return Answer(self.runtime, job, target).results(value)
-            answer = self.answers[job.task] = Answer(self.runtime, job, target)
+                return Answer(self.runtime, job).results(value)
+            answer = self.answers[job.task] = Answer(self.runtime, job)
             return _stream(answer, function, args, kwargs)
         except SystemExit:
             # The process is to end; what was finished before is not lost with it.
@@ -277,7 +301,7 @@ class Worker:
             job.started = False
             if isinstance(error, ExitActor):
                 self.exit_actor(job)
-            answer = self.answers.get(job.task) or Answer(self.runtime, job, target)
+            answer = self.answers.get(job.task) or Answer(self.runtime, job)
             return answer.failed(failure_of(error, job, in_user_code, self.runtime.inline_bytes))
         finally:
             if self.answers:
@@ -291,10 +315,6 @@ class Worker:
         except TypeError as error:
             raise _errors.WrongArityError(str(error)) from None
 
-    def target(self, job: Job) -> Target:
-        """What a job is to call. The node declares before it refers to a number."""
-        return self._targets[job.order.declaration]
-
     def function(self, job: Job, target: Target) -> Any:
         """What a job calls."""
         if job.actor:
@@ -305,6 +325,8 @@ class Worker:
 
     def _load(self, target: Target) -> Any:
         """The definition behind a declaration: shipped, or served by name."""
+        if target.undeclared:
+            raise _errors.ProtocolError("the node sent a task of a declaration that it has not made")
         if not target.code:
             found = self.served.get(target.name)
             if found is None:
@@ -318,8 +340,6 @@ class Worker:
         return definition
 
     def _method(self, target: Target) -> Any:
-        if self.actor_failure is not None:
-            raise _errors.from_failure(self.actor_failure)
         if target.name == "__call__":
             return self.actor
         try:
@@ -330,14 +350,13 @@ class Worker:
     # ------------------------------------------------------------------------------------------------------------------------- actors
 
     def _set_up(self, job: Job, setup: worker_pb2.ActorSetup) -> None:
-        """Becomes the actor that a job creates."""
-        target = self._targets[job.order.declaration]
+        """Becomes the actor that a job creates. One that fails leaves the worker without a purpose."""
+        target = job.order.target
         self.actor_id = job.actor
         self.actor_name = setup.name
         self.restarts = setup.restarts
         self.max_concurrency = setup.max_concurrency or 1
-        answer = Answer(self.runtime, job, target)
-        job.declaration = target
+        answer = Answer(self.runtime, job)
         token = _context.job.set(job)
         in_user_code = False
         try:
@@ -359,8 +378,8 @@ class Worker:
             self.session.flush()
             raise
         except BaseException as error:
-            self.actor_failure = failure_of(error, job, in_user_code, self.runtime.inline_bytes)
-            done = answer.failed(self.actor_failure)
+            self.leaving = True
+            done = answer.failed(failure_of(error, job, in_user_code, self.runtime.inline_bytes))
         finally:
             _context.job.reset(token)
         self.session.post_quietly(done)
@@ -371,9 +390,11 @@ class Worker:
         return self.runtime.adopt_actor(self.actor_id, interface.class_name, interface.packed)
 
     def exit_actor(self, job: Job) -> None:
+        """The actor wants to end. Its call is still to be answered."""
         reason = failure_pb2.Failure(code=Code.ACTOR_DIED, message="the actor ended itself by exit_actor()", actor=job.actor)
         body = frames.ID_1 + job.actor + frames.field(2, reason.SerializeToString())
         self.session.post_quietly(frames.ACTOR_EXIT(body))
+        self.leaving = True
 
 
 class _Threads:
@@ -389,6 +410,8 @@ class _Threads:
         self._count = count
         self._started = 0
         self._idle = 0
+        self._busy = 0
+        """Threads that have a call which is not answered yet, or have just been started."""
         self._waking = False
         """A thread was started or told, and has not looked at the queue yet."""
         self._lock = threading.Condition()
@@ -416,15 +439,23 @@ class _Threads:
         elif self._started < self._count:
             self._waking = True
             self._started += 1
+            self._busy += 1
             threading.Thread(target=self._serve, name=f"thornback-call-{self._started}", daemon=True).start()
 
-    def _next(self) -> Job:
-        """Waits for a call and takes it."""
+    def _next(self) -> Job | None:
+        """Waits for a call and takes it. None once the actor ends and no thread has anything left to say."""
         worker = self._worker
         queue = worker.queue
         with self._lock:
             self._waking = False
+            self._busy -= 1
             while True:
+                if worker.leaving:
+                    # The last one to be done says so; to the others nothing comes any more.
+                    if self._busy == 0:
+                        return None
+                    self._lock.wait()
+                    continue
                 try:
                     job = queue[0]
                 except IndexError:
@@ -440,19 +471,22 @@ class _Threads:
                 except ValueError:
                     worker.running.pop(job.task, None)
                     continue  # Given back or cancelled in that moment.
+                self._busy += 1
                 self._wake()
                 return job
 
     def _serve(self) -> None:
         worker = self._worker
-        while True:
-            job = self._next()
+        while (job := self._next()) is not None:
             try:
                 worker.post(worker.execute(job))
             except SystemExit as request:
                 worker.session.flush(block=False)
                 os._exit(request.code if isinstance(request.code, int) else 1)
             del job
+        worker.say_all()
+        # Which wakes the main thread, and it ends the process.
+        worker.session.close()
 
 
 def _call(function: Any, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from thornback import _context
 from thornback._context import Job
-from thornback._execute import Answer, ExitActor, Target, arguments, failure_of, small_result, stream_async
+from thornback._execute import Answer, ExitActor, arguments, failure_of, small_result, stream_async
 
 if TYPE_CHECKING:
     from thornback._worker import Worker
@@ -89,7 +89,7 @@ class _Server:
         """Begins what may run now. What may not stays in the queue, where it can be cancelled before it begins."""
         worker = self._worker
         queue = worker.queue
-        while queue and len(self._tasks) < worker.max_concurrency:
+        while queue and len(self._tasks) < worker.max_concurrency and not worker.leaving:
             job = queue.popleft()
             worker.running[job.task] = job
             self._tasks[job.task] = self._loop.create_task(self._run(job))
@@ -116,15 +116,17 @@ class _Server:
             if worker.answers:
                 worker.answers.pop(job.task, None)
         self._session.post_quietly(done)
-        if worker.queue:
+        if worker.leaving:
+            if not self._tasks:
+                self._end()
+        elif worker.queue:
             self._start_jobs()
         self._flush_soon()
 
     async def _execute(self, job: Job) -> bytes:
         worker = self._worker
         order = job.order
-        target: Target = worker.target(job)
-        job.declaration = target
+        target = order.target
         # A task of the loop has a context of its own: what runs in it sees its own job.
         _context.job.set(job)
         in_user_code = False
@@ -134,7 +136,7 @@ class _Server:
             in_user_code = job.started = True
             value = function(*args, **kwargs)
             if target.returns < 0:
-                answer = worker.answers[job.task] = Answer(worker.runtime, job, target)
+                answer = worker.answers[job.task] = Answer(worker.runtime, job)
                 return await stream_async(answer, value, self._wait_for_resume)
             if type(value) is CoroutineType or inspect.isawaitable(value):
                 value = await value
@@ -143,7 +145,7 @@ class _Server:
                 done = small_result(job, value)
                 if done is not None:
                     return done
-            return Answer(worker.runtime, job, target).results(value)
+            return Answer(worker.runtime, job).results(value)
         except SystemExit:
             raise
         except BaseException as error:
@@ -151,7 +153,7 @@ class _Server:
                 error = KeyboardInterrupt()
             if isinstance(error, ExitActor):
                 worker.exit_actor(job)
-            answer = worker.answers.get(job.task) or Answer(worker.runtime, job, target)
+            answer = worker.answers.get(job.task) or Answer(worker.runtime, job)
             return answer.failed(failure_of(error, job, in_user_code, worker.runtime.inline_bytes))
 
     async def _wait_for_resume(self) -> None:

@@ -496,6 +496,8 @@ class _Local:
             raise _errors.InvalidArgumentError(f"testing.local does not know {name}")
         return control_pb2.Reply(done=control_pb2.Empty())
 
+    def collect_output(self) -> None: ...
+
     def close(self) -> None:
         self._collect()
         for id in list(self._actors):
@@ -511,9 +513,7 @@ def _target(name: str, options: Any, returns: int) -> Target:
 
 
 def _job(prefix: bytes, actor: bytes, target: Target) -> _context.Job:
-    job = _context.Job(prefix + frames.INDEX_SELF, _context.Order(worker_pb2.Run(attempt=1, actor=actor)))
-    job.declaration = target
-    return job
+    return _context.Job(prefix + frames.INDEX_SELF, _context.Order(worker_pb2.Run(attempt=1, actor=actor), target))
 
 
 def _in_job(job: _context.Job, call: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import pytest
 import thornback
 from tests.unit.peer import Peer, runtime_of
 from thornback import _context, _runtime
+from thornback._execute import Target
 from thornback._gen import session_pb2, task_pb2, value_pb2, worker_pb2
 from thornback._session import frames
 
@@ -95,7 +96,7 @@ def test_submits_and_calls(runtime: Any, nested: bool) -> None:
     chance = random.Random(4)
     function = thornback.remote(take)
     actor = thornback.remote(Taker).remote()
-    token = _context.job.set(_context.Job(b"p" * 16, _context.Order(worker_pb2.Run())) if nested else None)
+    token = _context.job.set(_context.Job(b"p" * 16, _context.Order(worker_pb2.Run(), Target.of_nothing(0))) if nested else None)
     parent = b"p" * 16 if nested else b""
     try:
         for _ in range(300):
@@ -145,7 +146,7 @@ def test_answers() -> None:
 
     for given in VALUES:
         for attempt in (0, 1, 7, 8, 300):
-            job = _context.Job(b"t" * 16, _context.Order(worker_pb2.Run(attempt=attempt)))
+            job = _context.Job(b"t" * 16, _context.Order(worker_pb2.Run(attempt=attempt), Target.of_nothing(0)))
             made = small_result(job, given)
             done = worker_pb2.Done(task=b"t" * 16, attempt=attempt, results=[worker_pb2.Result(value=value(given))])
             if made is None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.peer import Peer, completion, runtime_of
-from thornback._gen import failure_pb2, session_pb2, worker_pb2
+from thornback._gen import failure_pb2, session_pb2, task_pb2, worker_pb2
 from thornback._session import frames, hot
 from thornback._state import Failed, Inline, Stored
 from thornback._worker import Worker
@@ -137,6 +137,9 @@ def test_numbers_stand_before_the_operations_or_behind(behind: bool) -> None:
 def test_runs_are_what_the_parser_says() -> None:
     chance = random.Random(14)
     quick, slow = Worker(), Worker()
+    for worker in (quick, slow):
+        for number in range(1, 4):
+            worker._handle_declare(task_pb2.Declare(number=number, function=f"function {number}"))
     kind = hot.Kind(11, quick._take_runs)
     for _ in range(100):
         runs = []
@@ -161,7 +164,7 @@ def test_runs_are_what_the_parser_says() -> None:
     assert len(quick.queue) == len(slow.queue)
     for one, other in zip(quick.queue, slow.queue, strict=True):
         assert (one.task, one.attempt, one.actor) == (other.task, other.attempt, other.actor)
-        assert one.order.declaration == other.order.declaration
+        assert one.order.target.name == other.order.target.name
         assert list(one.order.args) == list(other.order.args)
         assert one.order.setup is None
 

@@ -134,6 +134,37 @@ def test_operations_that_a_later_version_adds_are_ignored(peer: Peer, runtime: A
     assert thornback.get(ref, timeout=30) == 5
 
 
+class TestEnding:
+    """A node that is stopped or stuck takes nothing more, and its socket is full."""
+
+    def fill(self, runtime: Any) -> None:
+        """Sends until the connection takes no more."""
+        runtime.session.keeper.stop()
+        sock = runtime.session._carrier._sock
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                sock.send(bytes(1 << 16))
+        sock.setblocking(True)
+
+    def test_a_program_ends_though_its_node_does_not_read(self, peer: Peer, runtime: Any) -> None:
+        self.fill(runtime)
+        in_thread(runtime.close)()
+
+    def test_a_program_ends_though_its_node_does_not_answer(self, peer: Peer, runtime: Any, monkeypatch: Any) -> None:
+        monkeypatch.setattr(_runtime, "_LAST_OUTPUT_S", 0.1)
+        in_thread(runtime.collect_output)()
+
+    def test_a_program_ends_though_another_thread_waits_for_a_node_that_does_not_read(self, peer: Peer, runtime: Any) -> None:
+        self.fill(runtime)
+        session = runtime.session
+        sending = in_thread(lambda: (session.post_quietly(frames.PING(b"")), session.flush()))
+        while not session._send_lock.locked():
+            time.sleep(0.001)
+        in_thread(runtime.close)()
+        sending()
+
+
 class TestCredit:
     def test_sending_stops_without_credit_and_goes_on_with_it(self) -> None:
         peer = Peer(window_bytes=1000)
@@ -207,6 +238,24 @@ class TestResume:
             thornback.get(ref, timeout=30)
         with pytest.raises(thornback.ConnectionLostError):
             thornback.nodes()
+
+    def test_a_get_gives_up_in_time_while_the_connection_is_lost(self, peer: Peer, runtime: Any) -> None:
+        """The node takes the new connection and says nothing: who waits with a timeout is not held up, and another may go on."""
+        runtime.session.keeper.stop()
+        ref = work.remote()
+        runtime.session.flush()
+        peer.frame()
+        welcome, silent = peer._welcome, []
+        peer._welcome = silent.append  # type: ignore[method-assign]
+        peer.cut()
+        with pytest.raises(thornback.GetTimeoutError):
+            thornback.get(ref, timeout=0.05)
+        assert silent, "it tried"
+        peer._welcome = welcome  # type: ignore[method-assign]
+        result = in_thread(lambda: thornback.get(ref))
+        peer.wait_for_hello(2)
+        peer.say(completion(ref.binary(), data=b"\x09"))
+        assert result() == 9
 
     def test_goodbye_is_raised_as_what_it_says(self, peer: Peer, runtime: Any) -> None:
         ref = work.remote()
@@ -333,12 +382,13 @@ class TestMisbehaviour:
         with pytest.raises(thornback.ConnectionLostError, match="before it answered"):
             runtime_of(Leaving())
 
-    def test_a_resumption_that_is_refused_is_not_asked_for_again(self, peer: Peer, runtime: Any) -> None:
+    @pytest.mark.parametrize("code", [thornback.Code.PERMISSION_DENIED, thornback.Code.SESSION_EXPIRED])
+    def test_a_resumption_that_is_refused_is_not_asked_for_again(self, peer: Peer, runtime: Any, code: thornback.Code) -> None:
         ref = work.remote()
         runtime.session.flush()
         peer.frame()
         op = session_pb2.ServerOp()
-        op.goodbye.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.PERMISSION_DENIED, message="a wrong secret"))
+        op.goodbye.failure.CopyFrom(failure_pb2.Failure(code=code, message="not this one"))
         hellos: list[Any] = []
 
         def refuse(sock: Any) -> None:
@@ -347,8 +397,9 @@ class TestMisbehaviour:
 
         peer._welcome = refuse  # type: ignore[method-assign]
         peer.cut()
-        with pytest.raises(thornback.PermissionDeniedError, match="wrong secret"):
+        with pytest.raises(thornback.ThornbackError, match="not this one") as caught:
             thornback.get(ref, timeout=30)
+        assert caught.value.code == code
         assert len(hellos) == 1
 
 

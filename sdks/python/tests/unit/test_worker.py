@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tests.unit.peer import DEADLINE_MS
 from thornback import Code
-from thornback._execute import Target
+from thornback._execute import ExitActor
 from thornback._gen import session_pb2, task_pb2, worker_pb2
 from thornback._worker import Worker, _Threads
 
@@ -23,6 +24,7 @@ class Said:
     def __init__(self) -> None:
         self._ops: list[Any] = []
         self._changed = threading.Condition()
+        self.closed = threading.Event()
         self.keeper = SimpleNamespace(asleep=False, wake=lambda: None)
 
     def post_quietly(self, op: bytes) -> None:
@@ -31,6 +33,11 @@ class Said:
             self._changed.notify_all()
 
     def flush(self, block: bool = True) -> None: ...
+
+    def wait(self, ready: Any) -> None: ...
+
+    def close(self) -> None:
+        self.closed.set()
 
     def of(self, kind: str, count: int) -> list[Any]:
         """Waits until so many operations of a kind have been said, and gives them all."""
@@ -61,6 +68,9 @@ class Actor:
             self._inside -= 1
         return number
 
+    def leave(self) -> None:
+        raise ExitActor
+
     def wait_for(self, count: int) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.entered) >= count, DEADLINE)
@@ -80,7 +90,8 @@ def worker(said: Said) -> Any:
     worker.session = said
     worker.runtime = SimpleNamespace(inline_bytes=1000, session=said)
     worker.actor, worker.actor_id = Actor(), b"a" * 16
-    worker._targets[1] = Target(task_pb2.Declare(number=1, function="hold", returns=1))
+    worker._handle_declare(task_pb2.Declare(number=1, function="hold", returns=1))
+    worker._handle_declare(task_pb2.Declare(number=2, function="leave", returns=1))
     return worker
 
 
@@ -88,8 +99,8 @@ def task(number: int) -> bytes:
     return number.to_bytes(12, "big") + bytes(4)
 
 
-def run(number: int) -> worker_pb2.Run:
-    message = worker_pb2.Run(task=task(number), declaration=1, actor=b"a" * 16)
+def run(number: int, declaration: int = 1) -> worker_pb2.Run:
+    message = worker_pb2.Run(task=task(number), declaration=declaration, actor=b"a" * 16)
     arg = message.args.add()
     arg.value.format, arg.value.data = 2, bytes((number,))
     return message
@@ -145,3 +156,38 @@ def test_what_came_before_the_threads_were_there_is_run_by_them(worker: Any, sai
     worker._pool.wake()
     said.of("done", 3)
     assert sorted(worker.actor.entered) == [0, 1, 2]
+
+
+def test_an_actor_on_threads_that_leaves_answers_what_runs_begins_nothing_and_ends(worker: Any, said: Said) -> None:
+    worker._pool = _Threads(worker, 2)
+    worker._handle_run(run(0))
+    worker.actor.wait_for(1)
+    leaving = run(1, declaration=2)
+    del leaving.args[:]
+    worker._handle_run(leaving)
+    (left,) = said.of("done", 1)
+    assert (left.task, left.failure.code) == (task(1), Code.ACTOR_DIED)
+    worker._handle_run(run(2))
+    assert not said.closed.is_set(), "a call is not answered yet"
+    worker.actor.let_go()
+    assert said.closed.wait(DEADLINE)
+    assert [done.task for done in said.of("done", 2)] == [task(1), task(0)]
+    assert worker.actor.entered == [0]
+
+
+def test_what_is_queued_means_what_its_number_stood_for_when_it_came(worker: Any) -> None:
+    for name in ("first", "second"):
+        worker._handle_declare(task_pb2.Declare(number=7, function=name, returns=1))
+        for number in (0, 1):
+            order = worker_pb2.Run(declaration=7).SerializeToString()
+            assert worker._take_runs(b"head", iter([(b"head", task(number), order)])) == 1
+    assert [job.order.target.name for job in worker.queue] == ["first", "first", "second", "second"]
+
+
+def test_what_was_never_declared_fails_and_the_worker_goes_on(worker: Any, said: Said) -> None:
+    worker._handle_run(worker_pb2.Run(task=task(0), declaration=99))
+    # In a context of its own: what executes knows its job from then on.
+    worker.post(contextvars.copy_context().run(worker.execute, worker.queue.popleft()))
+    (done,) = said.of("done", 1)
+    assert done.failure.code == Code.MALFORMED_FRAME
+    assert "declaration" in done.failure.message

@@ -49,6 +49,10 @@ class Carrier(Protocol):
         """Sends one frame. Raises `CarrierLostError` if the connection is gone."""
         ...
 
+    def limit_sends(self, seconds: float) -> None:
+        """From here on a `send` that gets nowhere for so long finds the connection gone."""
+        ...
+
     def close(self) -> None:
         """Closes; wakes no one. Idempotent."""
         ...

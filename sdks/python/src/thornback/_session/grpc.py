@@ -12,7 +12,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Iterator
-from math import ceil
+from math import ceil, inf
 from typing import Any, Final
 
 import grpc
@@ -54,6 +54,7 @@ class GrpcCarrier:
         self._lost: str | None = None
         self._code = 0
         self._closed = False
+        self._send_s = inf
         self._signal, self._signalled = socket.socketpair()
         self._signal.setblocking(False)
         self._signalled.setblocking(False)
@@ -116,14 +117,19 @@ class GrpcCarrier:
     def send(self, body: bytes) -> None:
         if self._closed:
             raise CarrierLostError("the connection is closed")
-        while True:
+        waited = 0.0
+        while waited < self._send_s:
             if self._lost is not None:
                 raise CarrierLostError(self._lost, self._code)
             try:
                 self._outgoing.put(body, timeout=0.1)
                 return
             except queue.Full:
-                continue
+                waited += 0.1
+        raise CarrierLostError(f"the node took nothing for {self._send_s:g} s")
+
+    def limit_sends(self, seconds: float) -> None:
+        self._send_s = seconds
 
     def close(self) -> None:
         if self._closed:

@@ -43,6 +43,8 @@ _FRAME_OPS_MAX: Final = 65_536
 _WINDOW_BYTES: Final = 16 * 1024 * 1024
 _DEFAULT_WINDOW_BYTES: Final = 8 * 1024 * 1024
 _HELLO_TIMEOUT_S: Final = 30.0
+_HURRY_S: Final = 1.0
+"""How long a program that ends waits for a node that takes nothing."""
 _UNCOUNTED: Final = frozenset({"welcome", "credit", "ping", "pong", "goodbye"})
 """What travels in frames without a number. (A goodbye may also be the last of a frame with one.)"""
 
@@ -111,10 +113,13 @@ class Session:
         self._followers = 0
 
         self._broken = False
+        self._lost_at: float | None = None
+        """Since when there has been no connection."""
+        self._hurried = False
         self._closed: BaseException | None = None
         self._carrier = connect()
         try:
-            self.welcome = self._say_hello(self._carrier)
+            self.welcome = self._say_hello(self._carrier, time.monotonic() + _HELLO_TIMEOUT_S)
         except BaseException:
             self._carrier.close()
             raise
@@ -251,7 +256,7 @@ class Session:
                                     return False
                                 timeout = 0
                                 polled = True
-                        self._read(timeout)
+                        self._read(timeout, deadline)
                         if self.pending:
                             self.flush(block=False)
                         if self._closed is not None:
@@ -371,10 +376,10 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------------------------ reading
 
-    def _read(self, timeout: float | None) -> None:
-        """Receives and handles. Only the leader calls it."""
+    def _read(self, timeout: float | None, deadline: float | None = None) -> None:
+        """Receives and handles, for `timeout` seconds; a lost connection is opened again, until `deadline`. Only the leader calls it."""
         if self._broken:
-            self._resume()
+            self._resume(deadline)
             return
         carrier = self._carrier
         try:
@@ -386,7 +391,7 @@ class Session:
                 self._refuse(Code(error.code), str(error))
                 return
             self._broken = True
-            self._resume()
+            self._resume(deadline)
             return
         except BaseException:
             # A signal handler's (Ctrl-C). Nothing is lost, unless it came while frames were being cut.
@@ -488,8 +493,7 @@ class Session:
 
     # ---------------------------------------------------------------------------------------------------------- beginning and ending
 
-    def _say_hello(self, carrier: Carrier) -> session_pb2.Welcome:
-        deadline = time.monotonic() + _HELLO_TIMEOUT_S
+    def _say_hello(self, carrier: Carrier, deadline: float) -> session_pb2.Welcome:
         try:
             carrier.send(frames.frame(0, 0, frames.HELLO(self._hello.SerializeToString())))
             while not carrier.frames:
@@ -517,40 +521,47 @@ class Session:
         carrier.frames[0] = frame.SerializeToString()
         return welcome
 
-    def _resume(self) -> None:
-        """Opens the connection again and goes on where it broke. Ends the session if that fails."""
+    def _resume(self, until: float | None) -> None:
+        """Opens the connection again and goes on where it broke. Ends the session if that fails within its time of grace.
+
+        Whoever waits no longer than `until` gets no further by then, and leaves the rest to the next who waits or to the keeper.
+        """
         if self._closed is not None:
             return
         self._carrier.close()
+        if self._lost_at is None:
+            self._lost_at = time.monotonic()
         hello = self._hello
         hello.resume.session = self.welcome.session
         hello.resume.secret = self.welcome.secret
         hello.resume.ack = self._seq_in
-        deadline = time.monotonic() + self.welcome.limits.grace_ms / 1000
+        ends = self._lost_at + self.welcome.limits.grace_ms / 1000
+        deadline = ends if until is None else min(until, ends)
         pause = 0.005
-        while True:
+        while self._closed is None:
             try:
                 carrier = self._connect()
                 try:
-                    welcome = self._say_hello(carrier)
+                    welcome = self._say_hello(carrier, deadline)
                 except BaseException:
                     carrier.close()
                     raise
                 break
-            except (OSError, CarrierLostError, _errors.ConnectionLostError) as error:
-                if isinstance(error, _errors.ThornbackError) and not isinstance(error, _errors.ConnectionLostError):
-                    # The node's answer, which is an OSError as well (a wrong token): to ask again would not change it.
+            except (OSError, CarrierLostError, _errors.ThornbackError) as error:
+                if isinstance(error, _errors.ThornbackError) and error.failure is not None:
+                    # The node's answer: to ask again would not change it.
                     self._end(error)
                     return
                 refused = isinstance(error, (FileNotFoundError, ConnectionRefusedError)) and carrier_is_local(self._carrier)
-                if refused or time.monotonic() + pause > deadline:
+                if refused or time.monotonic() + pause > ends:
                     self._end(_errors.ConnectionLostError(f"the connection to the node was lost and could not be resumed: {error}"))
+                    return
+                if time.monotonic() + pause > deadline:
                     return
                 time.sleep(pause)
                 pause = min(pause * 2, 0.5)
-            except _errors.ThornbackError as error:
-                self._end(error)
-                return
+        else:
+            return  # Closed by this program meanwhile.
         if not welcome.resumed:
             carrier.close()
             self._end(_errors.ConnectionLostError("the connection to the node was lost and the node no longer knows the session"))
@@ -564,8 +575,11 @@ class Session:
             self._spent = self._taken_bytes = 0
             self._uncounted.clear()
             carrier.frame_bytes_max = welcome.limits.frame_bytes or _FRAME_BYTES_MAX
+            if self._hurried:
+                carrier.limit_sends(_HURRY_S)
             self._carrier = carrier
             self._broken = False
+            self._lost_at = None
         self.flush(block=False)
 
     def _end(self, error: BaseException) -> None:
@@ -582,9 +596,20 @@ class Session:
         """Why the session is over, once it is."""
         return self._closed
 
+    def hurry(self) -> None:
+        """This program ends: from here on a connection that takes nothing for a second counts as lost."""
+        self._hurried = True
+        self._carrier.limit_sends(_HURRY_S)
+        # Another thread may be in the middle of sending to a node that does not read.
+        if self._send_lock.acquire(timeout=_HURRY_S):
+            self._send_lock.release()
+        else:
+            self.give_up()
+
     def close(self, error: BaseException | None = None) -> None:
-        """Says goodbye and ends."""
+        """Says goodbye and ends. A node that has stopped reading is not waited for."""
         if self._closed is None:
+            self.hurry()
             try:
                 self.flush(block=False)
                 with self._send_lock:

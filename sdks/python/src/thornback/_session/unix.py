@@ -8,11 +8,13 @@ import select
 import socket
 from collections import deque
 from math import ceil
+from struct import Struct
 
 from thornback._errors import Code
 from thornback._session.carrier import CarrierLostError
 
 _BUFFER_BYTES = 256 * 1024
+_TIMEVAL = Struct("@ll")
 # As plain numbers: to join two flags of an enumeration takes longer than a small frame.
 _WAIT = int(socket.MSG_CMSG_CLOEXEC)
 _NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
@@ -113,6 +115,13 @@ class UnixCarrier:
             self._sock.sendall(len(body).to_bytes(4, "big") + body)
         except OSError as error:
             raise CarrierLostError(f"the connection to the node failed: {error}") from None
+
+    def limit_sends(self, seconds: float) -> None:
+        # By the kernel, since a timeout of the socket object would hold for the thread that receives as well.
+        try:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(seconds), int(seconds % 1 * 1e6)))
+        except OSError:
+            pass  # Closed already.
 
     def close(self) -> None:
         try:
