@@ -254,6 +254,8 @@ impl<'a> Bench<'a> {
             .args(["--seconds", &self.seconds.to_string(), "--grace", &GRACE.as_secs().to_string()])
             .env("THORNBACK_BINARY", self.built.join("thornback"))
             .env("THORNBACK_BENCH_RUST", self.built.join("examples/bench_tasks"))
+            // What is installed is compiled, and so is what users install of us: else our own start alone is that of a compiler.
+            .without("PYTHONDONTWRITEBYTECODE")
             // Ray asks the network otherwise.
             .env("RAY_USAGE_STATS_ENABLED", "0");
         if let Some(go) = &self.go {

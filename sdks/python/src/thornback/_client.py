@@ -31,6 +31,9 @@ T = TypeVar("T")
 POOL: Final = "python"
 """Name of the pool that a Python driver declares for itself."""
 
+_SHARED: Final = ("numpy",)
+"""What a program's tasks will need if it needs it itself, is large, and may be imported before a fork: workers share it."""
+
 _lock = threading.RLock()
 _node: LocalNode | None = None
 
@@ -144,7 +147,7 @@ def _pool(num_cpus: float | None) -> control_pb2.DeclarePool:
     return control_pb2.DeclarePool(
         name=POOL,
         language="python",
-        command=[sys.executable, "-m", "thornback._template"],
+        command=[sys.executable, "-m", "thornback._template", *(name for name in _SHARED if name in sys.modules)],
         env={"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
         working_dir=os.getcwd(),
         template=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from thornback import _errors
 from thornback._session.carrier import Carrier
@@ -42,6 +41,7 @@ def read_token(path: str | None) -> str:
     if not path:
         return ""
     try:
-        return Path(path).read_text().strip()
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
     except OSError as error:
         raise _errors.UnauthenticatedError(f"the token file cannot be read: {error}") from None

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from thornback._errors import ConnectionLostError
@@ -23,13 +22,13 @@ class LocalNode:
         """Starts it and waits until it listens. Raises `ConnectionLostError`, with what it said, if it does not."""
         binary = find_binary()
         name = f"{_temporary()}/thornback-{os.getpid()}-{os.urandom(8).hex()}"
-        ports = Path(name + "-ports.json")
+        ports = name + "-ports.json"
         # What the node says goes to a file of its own and not to a pipe, which nobody would read later on.
         errors = os.fdopen(os.open(name + "-log", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w+b")
         os.unlink(name + "-log")
         try:
             self._process = subprocess.Popen(
-                [binary, "dev", "--ports-file", str(ports), "--exit-with-stdin", *options],
+                [binary, "dev", "--ports-file", ports, "--exit-with-stdin", *options],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -38,14 +37,18 @@ class LocalNode:
             )
             self.ports = self._wait(ports, errors)
         finally:
-            ports.unlink(missing_ok=True)
+            try:
+                os.unlink(ports)
+            except FileNotFoundError:
+                pass
         self._errors = errors
 
-    def _wait(self, ports: Path, errors: Any) -> dict[str, Any]:
+    def _wait(self, ports: str, errors: Any) -> dict[str, Any]:
         deadline = time.monotonic() + _START_TIMEOUT_S
         while True:
             try:
-                text = ports.read_text()
+                with open(ports, encoding="utf-8") as file:
+                    text = file.read()
                 if text:
                     content: dict[str, Any] = json.loads(text)
                     return content
@@ -94,13 +97,13 @@ def find_binary() -> str:
         if not os.access(named, os.X_OK):
             raise ConnectionLostError(f"THORNBACK_BINARY names {named}, which is not a program that can be run")
         return named
-    carried = Path(__file__).parent / "_bin" / "thornback"
-    if carried.exists():
-        return str(carried)
+    carried = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bin", "thornback")
+    if os.path.exists(carried):
+        return carried
     # Here and not above: it imports every kind of compression.
     import shutil
 
-    found = shutil.which("thornback") or shutil.which("thornback", path=str(Path(sys.executable).parent))
+    found = shutil.which("thornback") or shutil.which("thornback", path=os.path.dirname(sys.executable))
     if found is None:
         raise ConnectionLostError(
             "no server is running and none can be started: the program `thornback` was not found; "

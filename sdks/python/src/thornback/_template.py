@@ -1,8 +1,8 @@
-"""A warmed process that becomes a worker by forking: ``python -m thornback._template``.
+"""A warmed process that becomes a worker by forking: ``python -m thornback._template [MODULE...]``.
 
-It imports what workers need, says that it is ready, and forks when its node asks. It has no threads and no session, so that its
-children begin clean; a child takes over the two descriptors that came with the request as its standard output and error. Each
-child leads a process group of its own, and ends with the template, however that ends.
+It imports what workers need and the modules named, says that it is ready, and forks when its node asks. It has no threads and no
+session, so that its children begin clean; a child takes over the two descriptors that came with the request as its standard output
+and error. Each child leads a process group of its own, and ends with the template, however that ends.
 
 The conversation (``protocol/spec/worker.md``) is lines of JSON on the socket THORNBACK_CONTROL_FD::
 
@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import array
 import ctypes
+import gc
+import importlib
 import json
 import os
 import select
@@ -23,6 +25,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 # Imported for the children: the modules that every worker needs in its first millisecond.
@@ -58,9 +61,9 @@ class Template:
         while True:
             ready = poll.poll(None if warm else _IDLE_MS)
             if not ready:
-                # The first results are on their way; now there is time for what is slow to import.
+                # The first results are on their way; now there is time for what only some workers need.
                 warm = True
-                _import_rest()
+                _import(["thornback._worker_async"])
                 continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
@@ -167,21 +170,22 @@ _prctl: Any = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linu
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def _import_rest() -> None:
-    """What only some workers need."""
-    from thornback import _worker_async  # noqa: F401
-
-    try:
-        import numpy  # noqa: F401
-    except ImportError:
-        pass
+def _import(names: Sequence[str]) -> None:
+    """Imports what children will share, and keeps the collector from writing to it: a page that is written to is shared no more."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            # Whoever needs it will say so better.
+            sys.stderr.write(f"thornback template: {name} was not imported: {type(error).__name__}: {error}\n")
+    gc.freeze()
 
 
 def _reseed() -> None:
     """Children of one template must not draw the same numbers. (`random` sees to itself after a fork; numpy's generator does not.)"""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed()
+    random = sys.modules.get("numpy.random")
+    if random is not None:
+        random.seed()
 
 
 def main() -> None:
@@ -189,6 +193,7 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # Ctrl-C at a terminal is for the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _import(sys.argv[1:])
     with socket.socket(fileno=descriptor) as control:
         Template(control).serve()
 

@@ -43,15 +43,16 @@ def field(number: int, body: bytes) -> bytes:
 class Heads:
     """What comes before the body of one kind of operation: its own tag and length, wrapped as an element of ``ClientFrame.ops``.
 
-    ``short[n]`` is the head of a body of ``n`` bytes, for bodies small enough that both lengths take one byte; nearly all do.
+    ``short[n]`` is the head of a body of ``n`` bytes, for bodies small enough that both lengths take one byte; nearly all do. Those of
+    which there are few do without: to make the tables of all would be a good part of what this package takes to import.
     """
 
     __slots__ = ("_tag", "limit", "short")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, hot: bool = False) -> None:
         self._tag = varint(number << 3 | 2)
         inner = len(self._tag) + 1
-        self.limit = 0x80 - inner
+        self.limit = 0x80 - inner if hot else 0
         self.short = [b"\x1a" + bytes((inner + n,)) + self._tag + bytes((n,)) for n in range(self.limit)]
 
     def __call__(self, body: bytes) -> bytes:
@@ -75,12 +76,12 @@ PING: Final = Heads(3)
 PONG: Final = Heads(4)
 GOODBYE: Final = Heads(5)
 DECLARE: Final = Heads(10)
-SUBMIT: Final = Heads(11)
-CALL: Final = Heads(12)
+SUBMIT: Final = Heads(11, hot=True)
+CALL: Final = Heads(12, hot=True)
 CREATE_ACTOR: Final = Heads(13)
 CANCEL: Final = Heads(14)
 KILL: Final = Heads(15)
-PUT: Final = Heads(16)
+PUT: Final = Heads(16, hot=True)
 CREATE: Final = Heads(17)
 WRITE: Final = Heads(18)
 SEAL: Final = Heads(19)
@@ -88,13 +89,13 @@ ABORT: Final = Heads(20)
 WATCH: Final = Heads(21)
 FETCH: Final = Heads(22)
 RELEASE: Final = Heads(23)
-REFS: Final = Heads(24)
+REFS: Final = Heads(24, hot=True)
 REQUEST: Final = Heads(25)
 CONSUMED: Final = Heads(26)
-DONE: Final = Heads(30)
-YIELD: Final = Heads(31)
-BLOCKED: Final = Heads(32)
-UNBLOCKED: Final = Heads(33)
+DONE: Final = Heads(30, hot=True)
+YIELD: Final = Heads(31, hot=True)
+BLOCKED: Final = Heads(32, hot=True)
+UNBLOCKED: Final = Heads(33, hot=True)
 RETURNED: Final = Heads(34)
 ANNOUNCE: Final = Heads(35)
 ACTOR_EXIT: Final = Heads(36)
