@@ -135,8 +135,11 @@ class ObjectTable(StoredObjects):
                         id = dropped.popleft()
                         if forget(id, None) is not None:
                             gone.append(id)
-                for start in range(0, len(gone), 4096):
-                    self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
+                if len(gone) == 1:
+                    self.session.post_quietly(frames.DROP_ONE + gone[0])
+                else:
+                    for start in range(0, len(gone), 4096):
+                        self.session.post_quietly(frames.REFS(frames.ids(2, gone[start : start + 4096])))
         if self._released:
             self.post_releases()
 
@@ -284,9 +287,11 @@ class ObjectTable(StoredObjects):
         state = self._state
         known = state.get(id)
         if known is PENDING or known is FOREIGN or known is None:
-            self._states((id,))
+            if known is not PENDING:
+                self._states((id,))
             deadline = None if timeout is None else time.monotonic() + timeout
-            if not self.wait_until(lambda: state[id] is not PENDING, deadline):
+            ready = lambda: state[id] is not PENDING
+            if not (self.session.wait if _context.job.get() is None else self.wait_until)(ready, deadline):
                 raise _errors.GetTimeoutError(f"{ref!r} did not become ready within {timeout} s; `get` it again to go on waiting")
             known = state[id]
         if type(known) is tuple:

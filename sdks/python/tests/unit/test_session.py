@@ -529,3 +529,22 @@ def test_a_log_line_is_printed(peer: Peer, runtime: Any, capsys: pytest.CaptureF
     peer.say(op, completion(ref.binary(), data=b"\xc0"))
     thornback.get(ref, timeout=30)
     assert capsys.readouterr().err == "(pid=7) one\n(pid=7) two\n"
+
+
+def test_wait_finds_duplicates_in_any_list_whatever_the_last_one_left(peer: Peer, runtime: Any) -> None:
+    refs = [work.remote(number) for number in range(6)]
+    runtime.session.flush()
+    while not peer.taken or not any(op.HasField("submit") for frame in peer.frames for op in frame.ops):
+        peer.frame()
+    peer.say(*(completion(refs[number].binary(), data=b"\x01") for number in (0, 1, 4)))
+    assert thornback.get(refs[4], timeout=30) == 1
+    ready, rest = thornback.wait(refs, timeout=0)
+    assert (ready, rest) == (refs[:1], refs[1:])
+    for changed in ([*rest, rest[0]], [rest[0], rest[0], *rest[2:]], [*rest[:-1], rest[0]]):
+        with pytest.raises(ValueError, match="duplicates"):
+            thornback.wait(changed, timeout=0)
+    ready, rest = thornback.wait(rest, num_returns=2, timeout=0)
+    assert (ready, rest) == ([refs[1], refs[4]], [refs[2], refs[3], refs[5]]), "what is ready need not be the first"
+    assert thornback.wait(rest, timeout=0) == ([], rest)
+    with pytest.raises(ValueError, match="duplicates"):
+        thornback.wait([rest[0], rest[0], rest[2]], timeout=0)

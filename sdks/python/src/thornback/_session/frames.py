@@ -23,10 +23,16 @@ INDEX_FIRST: Final = b"\0\0\0\1"
 """Index of the first return value, the first item of a stream, or a put object."""
 
 
+_SHORTEST: Final = [bytes((n,)) for n in range(0x80)]
+_SHORT: Final = Struct("BB")
+
+
 def varint(n: int) -> bytes:
     """An unsigned integer as protobuf writes it."""
     if n < 0x80:
-        return bytes((n,))
+        return _SHORTEST[n]
+    if n < 0x4000:
+        return _SHORT.pack(n & 0x7F | 0x80, n >> 7)
     out = bytearray()
     while n >= 0x80:
         out.append(n & 0x7F | 0x80)
@@ -134,6 +140,8 @@ SHORT_ARG_SUBMIT: Final = ShortValues(ARG_SUBMIT)
 SHORT_ARG_CALL: Final = ShortValues(ARG_CALL)
 SHORT_PUT, SHORT_PUT_RAW = ([bytes((0x12, n + 4, 0x08, format, 0x12, n)) for n in range(0x80 - 4)] for format in (2, 1))
 """The same as `Put.value` and `Completion.value`, which have no message around them."""
+DROP_ONE: Final = REFS.short[len(ID_2) + ID_BYTES] + ID_2
+"""`Refs` that drops one id, but for the id: what most calls bring with them."""
 NIL_RESULT: Final = SHORT_ARG_SUBMIT.short[1] + b"\xc0"
 """The result of a function that returns None."""
 

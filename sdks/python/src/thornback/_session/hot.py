@@ -18,6 +18,8 @@ Ops = Iterator[tuple[bytes, bytes, bytes]]
 Taker = Callable[[bytes, Ops], int]
 """Takes operations as long as their head is the given one. Returns how many it took."""
 
+_OPS: Final = 0x1A
+"""The field `ops` of a frame."""
 _SHORT_MAX: Final = 0x80
 """Lengths below take one byte."""
 
@@ -25,58 +27,63 @@ _SHORT_MAX: Final = 0x80
 class Kind:
     """One kind of operation, by its number in `ServerOp`: those whose first field is an id."""
 
-    __slots__ = ("_shapes", "_tag", "_take")
+    __slots__ = ("_shapes", "_take", "tag")
 
     def __init__(self, number: int, take: Taker) -> None:
         tag = number << 3 | 2
-        self._tag = bytes((tag,)) if tag < 0x80 else bytes((tag & 0x7F | 0x80, tag >> 7))
+        self.tag = bytes((tag,)) if tag < 0x80 else bytes((tag & 0x7F | 0x80, tag >> 7))
         self._take = take
-        # By length of the operation: its head, and what cuts it.
-        self._shapes: dict[int, tuple[bytes, Struct]] = {}
+        # By length of the operation: its head, its size, and what cuts it.
+        self._shapes: dict[int, tuple[bytes, int, Callable[[bytes], Ops]]] = {}
 
     def take(self, body: bytes, at: int) -> tuple[int, int]:
         """Takes the operations of this kind that begin at `at`, run by run. Returns how many, and where what it did not take begins."""
         total = 0
-        while len(body) - at > 1:
+        end = len(body)
+        while end - at > 1 and body[at] == _OPS:
             length = body[at + 1]
             shape = self._shapes.get(length) or self._shape(length)
             if shape is None:
                 break
-            head, cut = shape
+            head, size, cut = shape
             if not body.startswith(head, at):
                 break
-            size = cut.size
-            count = (len(body) - at) // size
-            taken = self._take(head, cut.iter_unpack(memoryview(body)[at : at + count * size])) if count else 0
+            count = (end - at) // size
+            if not count:
+                break
+            taken = self._take(head, cut(body[at : at + count * size]))
             if not taken:
                 break
             total += taken
             at += taken * size
         return total, at
 
-    def _shape(self, length: int) -> tuple[bytes, Struct] | None:
+    def _shape(self, length: int) -> tuple[bytes, int, Callable[[bytes], Ops]] | None:
         # Field `ops`, its length; the field of the operation, its length; field 1, the length of an id.
-        inner = length - len(self._tag) - 1
+        inner = length - len(self.tag) - 1
         rest = inner - 18
         if length >= _SHORT_MAX or rest < 0:
             return None
-        head = b"".join((b"\x1a", bytes((length,)), self._tag, bytes((inner,)), b"\x0a\x10"))
-        shape = self._shapes[length] = head, Struct(f"{len(head)}s16s{rest}s")
+        head = b"".join((b"\x1a", bytes((length,)), self.tag, bytes((inner,)), b"\x0a\x10"))
+        cut = Struct(f"{len(head)}s16s{rest}s")
+        shape = self._shapes[length] = head, cut.size, cut.iter_unpack
         return shape
 
 
 def take(kinds: Iterable[Kind], body: bytes) -> int:
     """Takes the first operations of a frame that are of these kinds, and says how many. A parser must have read the frame."""
-    # `seq` and `ack` come before them or behind.
     at = 0
-    for tag in (b"\x08", b"\x10"):
-        if body.startswith(tag, at):
-            at += 1
-            while body[at] >= 0x80:
-                at += 1
-            at += 1
+    if body[0] != _OPS:
+        # `seq` and `ack` come before them or, from our own node, behind.
+        for tag in (b"\x08", b"\x10"):
+            if body.startswith(tag, at):
+                at += 2
+                while body[at - 1] >= 0x80:
+                    at += 1
     total = 0
     for kind in kinds:
-        taken, at = kind.take(body, at)
-        total += taken
+        # Behind the field `ops` and its length, which is of one byte in all that is taken here.
+        if body.startswith(kind.tag, at + 2):
+            taken, at = kind.take(body, at)
+            total += taken
     return total

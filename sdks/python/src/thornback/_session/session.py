@@ -124,7 +124,7 @@ class Session:
             self._carrier.close()
             raise
         self._granted = self.welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
-        self._carrier.frame_bytes_max = self.welcome.limits.frame_bytes or _FRAME_BYTES_MAX
+        self._frame_bytes_max = self._carrier.frame_bytes_max = self.welcome.limits.frame_bytes or _FRAME_BYTES_MAX
         self._keeper = Keeper(self)
 
     def start(self) -> None:
@@ -185,15 +185,17 @@ class Session:
             if self._granted <= self._spent:
                 return False
             taken: list[bytes] = []
-            size = 0
             try:
-                while ops:
-                    size += len(ops[0])
-                    if taken and (size > _FRAME_BYTES_AIM or len(taken) >= _FRAME_OPS_MAX):
-                        break
-                    taken.append(ops.popleft())
-                body = frames.frame(self._seq_out + 1, self._seq_in, b"".join(taken))
-                if len(body) > self.welcome.limits.frame_bytes > 0:
+                taken.append(ops.popleft())
+                if ops:
+                    size = len(taken[0])
+                    while ops:
+                        size += len(ops[0])
+                        if size > _FRAME_BYTES_AIM or len(taken) >= _FRAME_OPS_MAX:
+                            break
+                        taken.append(ops.popleft())
+                body = frames.frame(self._seq_out + 1, self._seq_in, taken[0] if len(taken) == 1 else b"".join(taken))
+                if len(body) > self._frame_bytes_max:
                     raise _errors.ProtocolError(f"an operation of {len(body)} bytes is longer than a frame may be")
             except _errors.ProtocolError:
                 raise
@@ -237,8 +239,9 @@ class Session:
         Raises `ConnectionLostError` when the session ends.
         """
         self.flush(block=False)
-        me = threading.get_ident()
+        me = 0
         while not ready():
+            me = me or threading.get_ident()
             if self._closed is not None:
                 raise _errors.reraise(self._closed)
             if self._leader == me or self._read_lock.acquire(blocking=False):
@@ -246,6 +249,7 @@ class Session:
                 self._leader = me
                 polled = False
                 try:
+                    # Another thread may have read what this one waits for, just before.
                     while not ready():
                         timeout = None
                         if deadline is not None:
@@ -257,10 +261,12 @@ class Session:
                                 timeout = 0
                                 polled = True
                         self._read(timeout, deadline)
-                        if self.pending:
+                        if self._ops or self._uncounted or self._resend:
                             self.flush(block=False)
                         if self._closed is not None:
                             break
+                    else:
+                        return True
                 finally:
                     if not nested:
                         self._stop_leading()
@@ -288,7 +294,8 @@ class Session:
         self._leader = 0
         self._read_lock.release()
         # A follower counts itself before it looks at the lock, so it sees the lock free or is told here.
-        self.notify()
+        if self._followers:
+            self.notify()
         if self._keeper.asleep:
             self._keeper.wake()
 
@@ -421,14 +428,15 @@ class Session:
             self._refuse(Code.MALFORMED_FRAME, "the node sent a frame that is not protobuf; both sides must be of compatible versions")
             return
         self._received += 1
-        seq, ack = frame.seq, frame.ack
-        if seq and not self._is_next(seq, frame):
+        seq, ack, ops = frame.seq, frame.ack, frame.ops
+        if seq and seq != self._seq_in + 1 and not self._is_next(seq, frame):
             return
         if ack > self._seq_out:
             self._refuse(Code.SEQUENCE_GAP, f"the node acknowledged frame {ack}, and only {self._seq_out} were sent")
             return
         taken = hot.take(self._runs, body) if seq else 0
-        if not self._handle(frame.ops[taken:] if taken else frame.ops, counted=seq > 0):
+        # Mostly all of it was taken.
+        if taken < len(ops) and not self._handle(ops[taken:] if taken else ops, counted=seq > 0):
             return
         if seq:
             self._seq_in = seq
@@ -441,9 +449,8 @@ class Session:
             unacknowledged.popleft()
 
     def _is_next(self, seq: int, frame: session_pb2.ServerFrame) -> bool:
-        """Whether a frame is to be handled. One that came before is not; one that comes too early ends the session."""
-        if seq == self._seq_in + 1:
-            return True
+        """Whether a frame is to be handled whose number is not the next. One that came before is not; one that comes too early ends the
+        session."""
         if seq > self._seq_in:
             self._refuse(Code.SEQUENCE_GAP, f"frame {seq} of the node came after frame {self._seq_in}")
             return False
