@@ -78,8 +78,9 @@ def placement_group(bundles: Sequence[dict[str, float]], strategy: str = "PACK",
 
 
 def remove_placement_group(group: PlacementGroup) -> None:
-    """Ends the group's tasks and actors and gives its resources back. Doing it again does nothing."""
-    _runtime.require().request(remove_placement_group=control_pb2.RemovePlacementGroup(group=group.id))
+    """Ends the group's tasks and actors and gives its resources back. Doing it again does nothing. What this program asks for afterwards
+    comes after it; other programs see it a moment later."""
+    _runtime.require().post_request(remove_placement_group=control_pb2.RemovePlacementGroup(group=group.id))
 
 
 class PlacementGroupSchedulingStrategy:

@@ -74,6 +74,7 @@ class Backend(Home, Protocol):
     def adopt_ref(self, id: bytes) -> ObjectRef[Any]: ...
     def adopt_actor(self, id: bytes, class_name: str, interface: bytes) -> ActorHandle: ...
     def request(self, **kind: Any) -> control_pb2.Reply: ...
+    def post_request(self, **kind: Any) -> None: ...
     def collect_output(self) -> None: ...
     def close(self) -> None: ...
 
@@ -392,6 +393,19 @@ class Runtime(ObjectTable):
     def request(self, **kind: Any) -> control_pb2.Reply:
         """Sends a control request and waits for its reply. Raises the failure that it is answered with."""
         return self._request_bytes(control_pb2.Request(**kind).SerializeToString())
+
+    def post_request(self, **kind: Any) -> None:
+        """Sends a control request whose reply says nothing that the program needs. What follows in this session comes after it; if it
+        fails after all, the user is told."""
+        number = next(self._request_numbers)
+
+        def answered() -> None:
+            if isinstance(slot.value, control_pb2.Reply) and slot.value.WhichOneof("reply") == "failure":
+                self._tell_user(f"the node refused {next(iter(kind))}: {slot.value.failure.message}")
+
+        slot = self._requests[number] = Slot(answered)
+        body = control_pb2.Request(**kind).SerializeToString()
+        self.session.post(frames.REQUEST(b"\x08" + frames.varint(number) + body))
 
     def _request_bytes(self, body: bytes, deadline: float | None = None) -> control_pb2.Reply:
         number = next(self._request_numbers)

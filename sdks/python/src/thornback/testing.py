@@ -496,6 +496,9 @@ class _Local:
             raise _errors.InvalidArgumentError(f"testing.local does not know {name}")
         return control_pb2.Reply(done=control_pb2.Empty())
 
+    def post_request(self, **kind: Any) -> None:
+        self.request(**kind)
+
     def collect_output(self) -> None: ...
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 import thornback
 from tests.unit.peer import Peer, completion, in_thread, memory, runtime_of
 from thornback import _runtime
-from thornback._gen import failure_pb2, session_pb2
+from thornback._gen import control_pb2, failure_pb2, session_pb2
 from thornback._session import frames
 
 
@@ -548,3 +548,18 @@ def test_wait_finds_duplicates_in_any_list_whatever_the_last_one_left(peer: Peer
     assert thornback.wait(rest, timeout=0) == ([], rest)
     with pytest.raises(ValueError, match="duplicates"):
         thornback.wait([rest[0], rest[0], rest[2]], timeout=0)
+
+
+def test_a_request_that_nobody_waits_for_is_sent_and_told_of_only_if_it_fails(peer: Peer, runtime: Any, capsys: Any) -> None:
+    for answer in (control_pb2.Reply(done=control_pb2.Empty()), control_pb2.Reply(failure=failure_pb2.Failure(code=2, message="not that"))):
+        runtime.post_request(remove_placement_group=control_pb2.RemovePlacementGroup(group=b"g" * 16))
+        request = peer.op("request")
+        assert request.remove_placement_group.group == b"g" * 16
+        op = session_pb2.ServerOp(reply=answer)
+        op.reply.number = request.number
+        ref = work.remote()
+        peer.op("submit")
+        peer.say(op, completion(ref.binary(), data=b"\x01"))
+        assert thornback.get(ref, timeout=30) == 1
+        assert not runtime._requests
+    assert capsys.readouterr().err == "thornback: the node refused remove_placement_group: not that\n"
