@@ -25,6 +25,7 @@ def imported(module: str) -> set[str]:
 
 @thornback.remote
 def modules() -> list[str]:
+    assert len(sys.argv) == 1, "what the template is told is not for the worker's program"
     return list(sys.modules)
 
 

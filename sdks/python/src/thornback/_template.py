@@ -193,7 +193,10 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # Ctrl-C at a terminal is for the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _import(sys.argv[1:])
+    named = sys.argv[1:]
+    # What a worker runs may look at its arguments, and these are not for it.
+    del sys.argv[1:]
+    _import(named)
     with socket.socket(fileno=descriptor) as control:
         Template(control).serve()
 
