@@ -14,6 +14,7 @@ mod msgpack;
 mod raw;
 mod refs;
 mod tensor;
+mod text;
 
 use std::any::Any;
 
@@ -246,6 +247,43 @@ mod tests {
         let value =
             Value { format: Format::MsgPack, data: Bytes::from_static(b"\x01\x02"), ..Value::default() };
         assert!(decode::<i64>(value).is_err());
+    }
+
+    /// Takes text and binary alike.
+    #[derive(Debug, Serialize)]
+    struct Either;
+
+    impl<'de> Deserialize<'de> for Either {
+        fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Either, D::Error> {
+            struct Any;
+            impl serde::de::Visitor<'_> for Any {
+                type Value = Either;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("text or bytes")
+                }
+                fn visit_str<E>(self, _: &str) -> std::result::Result<Either, E> {
+                    Ok(Either)
+                }
+                fn visit_bytes<E>(self, _: &[u8]) -> std::result::Result<Either, E> {
+                    Ok(Either)
+                }
+            }
+            from.deserialize_any(Any)
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_is_refused_whatever_type_is_asked_for() {
+        let value = |data: &'static [u8]| Value {
+            format: Format::MsgPack,
+            data: Bytes::from_static(data),
+            ..Value::default()
+        };
+        assert!(decode::<Either>(value(b"\xa1x")).is_ok());
+        assert!(decode::<Either>(value(b"\xc4\x01\xff")).is_ok());
+        let error = decode::<Either>(value(b"\xa1\xff")).expect_err("no text");
+        assert!(error.message().contains("UTF-8"), "{error}");
+        assert!(decode::<Vec<Either>>(value(b"\x92\xa1x\xa1\xff")).is_err());
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T> {
 }
 
 pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    if !super::text::is_utf8(bytes) {
+        return Err(mismatch::<T>("it has text that is not UTF-8"));
+    }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
     let decoded = T::deserialize(&mut deserializer).map_err(|error| mismatch::<T>(&error.to_string()))?;
