@@ -71,7 +71,7 @@ mod worker;
 pub use actor::{ActorHandle, Class, Creating, KillOptions, Method};
 pub use arg::{Arg, Args};
 pub use bytes::Bytes;
-pub use client::{Client, ConnectOptions, PlacementGroup, Pool, Status, Strategy, WorkerStatus};
+pub use client::{Client, ConnectOptions, Listing, PlacementGroup, Pool, Status, Strategy, WorkerStatus};
 pub use error::{Code, Error, Fault, Result};
 pub use futures_core::Stream;
 pub use object::{Buffer, CancelOptions, Get, Ref, RefStream, Wait, Waited, get_all, wait};

@@ -26,7 +26,7 @@ pub(crate) use connect::{Where, env_address, hello, read_token};
 pub(crate) use local::LocalServer;
 pub use placement::{PlacementGroup, Strategy};
 pub use pool::Pool;
-pub use status::{Status, Worker as WorkerStatus};
+pub use status::{Listing, Status, Worker as WorkerStatus};
 
 /// A session with a node.
 ///

@@ -7,8 +7,8 @@ use thornback_types::UNITS_PER_WHOLE;
 use thornback_wire::v1;
 
 use super::Client;
-use crate::Result;
 use crate::actor::unexpected_reply;
+use crate::{Code, Error, Result};
 
 /// A node's state at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +60,36 @@ pub struct Worker {
     pub rss_bytes: u64,
 }
 
+/// Live things of one kind; see [`Client::list`].
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Listing {
+    /// A JSON object each, with at least `id` and, where the thing has one, `state` and `name`. Other keys may come and go.
+    pub items: Vec<serde_json::Value>,
+    /// Whether there were more than were asked for.
+    pub truncated: bool,
+}
+
 impl Client {
+    /// Live things of a kind: `"tasks"`, `"actors"`, `"objects"`, `"workers"`, `"pools"` or `"sessions"`. At most `limit` of them; with 0, as many as the
+    /// node chooses.
+    ///
+    /// # Errors
+    /// [`Code::InvalidArgument`](crate::Code::InvalidArgument) if there is no such kind, or if the session is over.
+    pub async fn list(&self, kind: &str, limit: u32) -> Result<Listing> {
+        let list = v1::ListState { kind: kind.into(), limit };
+        let v1::reply::Reply::State(found) = self.link.request(v1::request::Request::ListState(list)).await?
+        else {
+            return Err(unexpected_reply());
+        };
+        let items =
+            found.items.iter().map(|item| serde_json::from_str(item)).collect::<std::result::Result<_, _>>();
+        let items = items.map_err(|error| {
+            Error::new(Code::Internal, format!("the node listed something that is no JSON: {error}"))
+        })?;
+        Ok(Listing { items, truncated: found.truncated })
+    }
+
     /// What goes on in the node.
     ///
     /// # Errors

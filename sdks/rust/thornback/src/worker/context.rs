@@ -4,11 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thornback_types::{ActorId, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 
 use super::inbox::Declared;
+use crate::actor::ActorHandle;
 use crate::client::Client;
 
 /// The running task: its client, and what is known of it.
@@ -45,6 +47,7 @@ pub(super) struct Info {
 #[derive(Debug, Clone)]
 pub(super) struct ActorInfo {
     pub(super) id: ActorId,
+    pub(super) class_name: String,
     pub(super) name: String,
     pub(super) restarts: u32,
     pub(super) exiting: Arc<std::sync::atomic::AtomicBool>,
@@ -90,6 +93,15 @@ impl Context {
     #[must_use]
     pub fn actor_id(&self) -> Option<ActorId> {
         self.info.actor.as_ref().map(|actor| actor.id)
+    }
+
+    /// A handle of the actor that the task runs on, to call it or to pass it on. It keeps the actor alive as any other does.
+    ///
+    /// A call of the actor on itself waits until the running one is over, unless it allows several at once.
+    #[must_use]
+    pub fn actor(&self) -> Option<ActorHandle> {
+        let actor = self.info.actor.as_ref()?;
+        Some(ActorHandle::adopt(&self.client, actor.id, &actor.class_name, Bytes::new()))
     }
 
     /// The name of the actor that the task runs on, if it has one.

@@ -210,6 +210,7 @@ impl Executor {
         };
         let info = ActorInfo {
             id: ActorId::from_slice(&job.run.actor).unwrap_or_default(),
+            class_name: job.declared.function.clone(),
             name: setup.name,
             restarts: setup.restarts,
             exiting: Arc::new(AtomicBool::new(false)),

@@ -181,6 +181,25 @@ fn restarts_are_counted_and_calls_retried_if_allowed() {
 }
 
 #[test]
+fn an_actor_can_hand_itself_out() {
+    with_options(options().num_cpus(1.0), |client| async move {
+        let counter = CounterHandle::create(&client, 1);
+        let same = counter.itself().await?.expect("it is an actor");
+        assert_eq!((same.id(), same.class_name()), (counter.id(), counter.class_name()));
+        drop(counter);
+        assert_eq!(same.add(1).await?, 2, "its handle keeps it alive");
+        let listed = client.list("actors", 0).await?;
+        assert!(!listed.truncated);
+        let ids: Vec<_> = listed.items.iter().map(|item| item["id"].as_str()).collect();
+        assert_eq!(ids, [Some(same.id().to_string().as_str())]);
+        assert!(
+            client.list("sorrows", 0).await.expect_err("there is no such kind").is(Code::InvalidArgument)
+        );
+        Ok(())
+    });
+}
+
+#[test]
 fn an_actor_without_handles_ends() {
     with_options(options().num_cpus(1.0), |client| async move {
         let counter = CounterHandle::create(&client, 0);

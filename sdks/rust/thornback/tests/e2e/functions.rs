@@ -286,6 +286,10 @@ impl Counter {
         cx.actor_name().map(str::to_string)
     }
 
+    pub async fn itself(&self, cx: &Context) -> Option<CounterHandle> {
+        cx.actor().map(CounterHandle::from)
+    }
+
     pub async fn exits(&self, cx: &Context) -> String {
         cx.exit_actor();
         "bye".into()
