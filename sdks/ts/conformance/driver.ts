@@ -20,6 +20,7 @@ import { type Names, type Notation, read, tell } from "./values.js";
 const FEATURES = [
   "actors",
   "bigint",
+  "busy",
   "concurrent",
   "grpc",
   "handles",

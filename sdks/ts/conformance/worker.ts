@@ -164,6 +164,11 @@ const FUNCTIONS = {
     return attempt;
   },
   hold,
+  busy(path: string): string {
+    writeFileSync(`${path}.started`, "");
+    while (!existsSync(`${path}.go`));
+    return "released";
+  },
   relay,
   refs(n: number): Ref<number>[] {
     const client: Client = currentTask().client;

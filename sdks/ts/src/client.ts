@@ -16,6 +16,7 @@ import { Runtime } from "./runtime.js";
 import { connectTo, readToken } from "./session/address.js";
 import type { Connect } from "./session/carrier.js";
 import { fromBytes, toHex } from "./session/ids.js";
+import { Session } from "./session/session.js";
 import { arityOf, isClass, isGenerator } from "./signature.js";
 import { fromWire, type StateKind, type Status } from "./state.js";
 import { type AnyFunction, makeTask, type Remote, type Task } from "./task.js";
@@ -144,7 +145,7 @@ export class Client implements AsyncDisposable {
         options.onNotice ?? ((notice: ThornbackError) => process.stderr.write(`thornback: ${notice.code}: ${notice.message}\n`)),
       ended: () => undefined,
     };
-    return new Client(await Runtime.open(connect, hello, listener, false), node);
+    return new Client(await Runtime.open((handler) => Session.open(connect, hello, handler), listener, false), node);
   }
 
   /** @internal */

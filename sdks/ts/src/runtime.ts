@@ -7,7 +7,7 @@ import { errorOf, fromFailure, type ThornbackError } from "./errors.js";
 import { type Reply, ReplySchema, type Request } from "./gen/thornback/v1/control_pb.js";
 import { type Failure, FailureSchema } from "./gen/thornback/v1/failure_pb.js";
 import { ChunkSchema, CreatedSchema, LocatedSchema } from "./gen/thornback/v1/object_pb.js";
-import { type ClientOp, type Hello, NoticeSchema } from "./gen/thornback/v1/session_pb.js";
+import { type ClientOp, NoticeSchema } from "./gen/thornback/v1/session_pb.js";
 import { StreamEndSchema } from "./gen/thornback/v1/task_pb.js";
 import { Format } from "./gen/thornback/v1/value_pb.js";
 import { type Log, LogSchema } from "./gen/thornback/v1/worker_pb.js";
@@ -16,7 +16,7 @@ import { Collector } from "./collect.js";
 import { decode, type Referrer } from "./msgpack.js";
 import { type CancelOptions, type GetOptions, Ref, type WaitOptions } from "./object.js";
 import type { Scope } from "./scope.js";
-import type { Connect } from "./session/carrier.js";
+import type { Conversation, Handler } from "./session/conversation.js";
 import { fromBytes, type Id, Ids, output, toBytes, withIndex } from "./session/ids.js";
 import {
   COMPLETION,
@@ -29,7 +29,6 @@ import {
   writePut,
   writeSubmit,
 } from "./session/ops.js";
-import { type Handler, Session } from "./session/session.js";
 import type { Reader } from "./session/wire.js";
 import { Slot, State } from "./slot.js";
 import { Store } from "./store.js";
@@ -75,7 +74,7 @@ export class Keywords {
 
 /** What the handles of one session share. */
 export class Runtime implements Handler, Referrer {
-  session!: Session;
+  session!: Conversation;
   /** The task that the running code belongs to; set in workers. */
   scope: () => Scope | undefined = () => undefined;
   workerOps: WorkerOps | undefined;
@@ -111,9 +110,13 @@ export class Runtime implements Handler, Referrer {
   }
 
   /** Opens a session. A driver's keeps the process alive only while somebody waits; with `holdAlways` it does so until it is closed. */
-  static async open(connect: Connect, hello: Partial<Hello>, listener: Listener, holdAlways: boolean): Promise<Runtime> {
+  static async open(
+    open: (handler: Handler) => Promise<Conversation>,
+    listener: Listener,
+    holdAlways: boolean,
+  ): Promise<Runtime> {
     const runtime = new Runtime(listener);
-    runtime.session = await Session.open(connect, hello, runtime);
+    runtime.session = await open(runtime);
     runtime.#holdAlways = holdAlways;
     runtime.session.hold(holdAlways);
     return runtime;

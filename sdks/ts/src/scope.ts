@@ -3,18 +3,18 @@
 
 import type { ThornbackError } from "./errors.js";
 import { type Id, toBytes } from "./session/ids.js";
-import type { Session } from "./session/session.js";
+import type { Conversation } from "./session/conversation.js";
 
 /** One running task. */
 export class Scope {
   readonly task: Id;
-  readonly #session: Session;
+  readonly #session: Conversation;
   #abort: AbortController | undefined;
   #interrupted: ThornbackError | undefined;
   #waits = 0;
   #over = false;
 
-  constructor(session: Session, task: Id) {
+  constructor(session: Conversation, task: Id) {
     this.#session = session;
     this.task = task;
   }

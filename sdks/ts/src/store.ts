@@ -5,7 +5,7 @@ import type { Created, Located } from "./gen/thornback/v1/object_pb.js";
 import { pieceOf, type Plan, planOf, valueOf } from "./layout.js";
 import { fromBytes, type Id, NO_ID, toBytes } from "./session/ids.js";
 import { type RawValue, writeWrite } from "./session/ops.js";
-import type { Session } from "./session/session.js";
+import type { Conversation } from "./session/conversation.js";
 import type { Encoded } from "./values.js";
 
 /** Bytes of one `Write`: large enough to be few, small enough that others get their turn. */
@@ -35,12 +35,12 @@ interface Fetching {
 
 /** The transfers of one session. */
 export class Store {
-  readonly #session: () => Session;
+  readonly #session: () => Conversation;
   readonly #creates = new Map<Id, Storing>();
   readonly #writes: Storing[] = [];
   readonly #fetches = new Map<Id, Fetching>();
 
-  constructor(session: () => Session) {
+  constructor(session: () => Conversation) {
     this.#session = session;
   }
 
@@ -78,7 +78,7 @@ export class Store {
   pump(): void {
     const session = this.#session();
     const limit = Math.min(WRITE_BYTES, session.frameBytes - 128);
-    while (this.#writes.length > 0 && session.waitingBytes < QUEUED_BYTES_MAX) {
+    while (this.#writes.length > 0 && session.hasRoom(QUEUED_BYTES_MAX)) {
       const storing = this.#writes.shift()!;
       const { object, plan, offset } = storing;
       if (offset < plan.size) {

@@ -4,11 +4,14 @@
 
 import { Client, commonHello } from "./client.js";
 import { errorOf, type ThornbackError } from "./errors.js";
-import { Role } from "./gen/thornback/v1/session_pb.js";
+import { type Hello, Role } from "./gen/thornback/v1/session_pb.js";
 import { Runtime } from "./runtime.js";
-import { connectTo, readToken } from "./session/address.js";
+import { readToken } from "./session/address.js";
 import type { Connect } from "./session/carrier.js";
+import type { Conversation, Handler } from "./session/conversation.js";
+import { Session } from "./session/session.js";
 import { Executor } from "./worker/executor.js";
+import { SessionThread } from "./worker/link.js";
 import { Registry } from "./worker/registry.js";
 
 /** Where a worker finds its node; by default in the variables that a node sets for the workers that it starts. */
@@ -41,7 +44,15 @@ export interface Served {
  *
  * Rejects with `ConnectionLostError` if no node answers, or with what it refuses the worker with.
  */
-export async function serve(exports: Readonly<Record<string, unknown>>, options: ServeOptions = {}): Promise<Served> {
+export function serve(exports: Readonly<Record<string, unknown>>, options: ServeOptions = {}): Promise<Served> {
+  return serveModule(() => Promise.resolve(exports), options);
+}
+
+/** @internal Serves what `load` gives. The session gets ready meanwhile. */
+export async function serveModule(
+  load: () => Promise<Readonly<Record<string, unknown>>>,
+  options: ServeOptions,
+): Promise<Served> {
   const address = options.address ?? process.env["THORNBACK_ADDRESS"];
   if (address === undefined || address === "") {
     throw errorOf(
@@ -50,18 +61,27 @@ export async function serve(exports: Readonly<Record<string, unknown>>, options:
     );
   }
   const token = address.startsWith("unix:") && options.tokenFile === undefined ? "" : readToken(options.tokenFile);
+  const thread = new SessionThread();
   const registry = new Registry();
-  registry.addModule(exports, options.prefix);
+  registry.addModule(await load(), options.prefix);
   const hello = {
     pool: options.pool ?? process.env["THORNBACK_POOL"] ?? "",
     launch: BigInt(process.env["THORNBACK_LAUNCH"] ?? 0),
   };
-  return serveOver(await connectTo(address, token), token, registry, hello, false);
+  const open: Open = (fields, handler) => thread.open(address, token, fields, handler);
+  return run(open, token, registry, hello, false);
 }
 
-/** Serves over a connection. `shared` says that other workers run in this process. */
-export async function serveOver(
-  connect: Connect,
+/** Serves over a connection, beside other workers in this thread. */
+export function serveOver(connect: Connect, registry: Registry, hello: { pool: string; launch: bigint }): Promise<Served> {
+  return run((fields, handler) => Session.open(connect, fields, handler), "", registry, hello, true);
+}
+
+type Open = (hello: Partial<Hello>, handler: Handler) => Promise<Conversation>;
+
+/** `shared` says that other workers run in this thread. */
+async function run(
+  open: Open,
   token: string,
   registry: Registry,
   hello: { pool: string; launch: bigint },
@@ -76,12 +96,8 @@ export async function serveOver(
     notice: (notice: ThornbackError) => process.stderr.write(`thornback worker: ${notice.code}: ${notice.message}\n`),
     ended: (reason: ThornbackError) => end?.(reason),
   };
-  const runtime = await Runtime.open(
-    connect,
-    { ...commonHello(token), role: Role.WORKER, ...hello, functions: registry.announce() },
-    listener,
-    !shared,
-  );
+  const fields = { ...commonHello(token), role: Role.WORKER, ...hello, functions: registry.announce() };
+  const runtime = await Runtime.open((handler) => open(fields, handler), listener, !shared);
   const executor = new Executor(runtime, new Client(runtime), registry, shared);
   void executor.left.then(() => runtime.session.close());
   return { reason: await ended };

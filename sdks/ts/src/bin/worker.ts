@@ -5,7 +5,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 
-import { serve } from "../worker.js";
+import { serveModule } from "../worker.js";
 
 const USAGE = "usage: thornback-worker MODULE [--prefix PREFIX]\nServes the functions and classes that MODULE exports.\n";
 
@@ -22,8 +22,7 @@ async function main(): Promise<number> {
   // Ctrl-C in a terminal reaches the whole group of processes; when a worker ends is for its node to say.
   process.on("SIGINT", () => undefined);
   const url = module.startsWith("file:") ? module : pathToFileURL(resolve(module)).href;
-  const exports = (await import(url)) as Record<string, unknown>;
-  await serve(exports, { prefix: values.prefix });
+  await serveModule(async () => (await import(url)) as Record<string, unknown>, { prefix: values.prefix });
   return 0;
 }
 

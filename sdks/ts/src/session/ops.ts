@@ -244,6 +244,9 @@ export interface Run {
   setup: Uint8Array | undefined;
 }
 
+/** Which task a `Run` is of. */
+export type RunHead = Pick<Run, "task" | "attempt" | "actor">;
+
 /** Number of the field of `ServerOp` that a tag names. */
 export const COMPLETION = 20;
 /** See `COMPLETION`. */
@@ -343,6 +346,19 @@ export function readRun(reader: Reader): Run {
     }
   }
   return run;
+}
+
+/** Reads of the body of a `Run` only which task it is of. */
+export function readRunHead(reader: Reader): RunHead {
+  const head: RunHead = { task: NO_ID, attempt: 0, actor: NO_ID };
+  while (reader.at < reader.end) {
+    const tag = reader.tag();
+    if (tag === 0x0a) head.task = reader.id();
+    else if (tag === 0x10) head.attempt = reader.varint();
+    else if (tag === 0x2a) head.actor = reader.id();
+    else reader.skip(tag);
+  }
+  return head;
 }
 
 function readArg(reader: Reader): RunArg {

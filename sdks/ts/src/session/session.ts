@@ -20,13 +20,10 @@ import {
   type Welcome,
 } from "../gen/thornback/v1/session_pb.js";
 import { type Carrier, type Connect, FRAME_BYTES_DEFAULT } from "./carrier.js";
+import { type Conversation, FRAME_BYTES_AIM, type Handler, inlineBytesOf, TAIL_BYTES, tooLong } from "./conversation.js";
 import { openOp, readMessage, readOp, writeOp } from "./ops.js";
 import { MalformedError, Reader, Writer } from "./wire.js";
 
-/** Frames are cut here, though they may be longer: the node can begin with the first while the next is made. */
-const FRAME_BYTES_AIM = 64 * 1024;
-/** Bytes for `seq` and `ack` behind the operations. */
-const TAIL_BYTES = 24;
 const WINDOW_BYTES = 16 * 1024 * 1024;
 const WINDOW_BYTES_DEFAULT = 8 * 1024 * 1024;
 const HELLO_TIMEOUT_MS = 30_000;
@@ -35,25 +32,13 @@ const RESUME_PAUSE_MS_MAX = 500;
 /** Operations up to this number are about the conversation, and travel in uncounted frames. */
 const CONTROL_OPS_MAX = 5;
 
-/** Who is told what the session itself does not handle. None of these may wait. */
-export interface Handler {
-  /** An operation of the server, by the number of its field in `ServerOp`. */
-  handleOp(number: number, body: Reader): void;
-  /** Everything that has come was handled. */
-  handleRest(): void;
-  /** The node did not take an operation: which one it was, if that is still known. */
-  handleRefused(op: ClientOp | undefined, error: ThornbackError): void;
-  /** The session is over; told once, and last. */
-  handleEnd(error: ThornbackError): void;
-}
-
 interface SentFrame {
   readonly seq: number;
   readonly body: Buffer;
 }
 
 /** A driver's or worker's conversation with its node. */
-export class Session {
+export class Session implements Conversation {
   readonly #connect: Connect;
   readonly #hello: Hello;
   readonly #handler: Handler;
@@ -73,6 +58,9 @@ export class Session {
 
   #seqIn = 0;
   #owed = 0;
+  #taken = 0;
+  #creditLater = false;
+  #connection = 0;
   #heard = 0;
   #silence: NodeJS.Timeout | undefined;
   #alive = true;
@@ -109,23 +97,18 @@ export class Session {
     return session;
   }
 
-  /** What the node said first. */
   get welcome(): Welcome {
     return this.#welcome!;
   }
 
-  /** Largest value that is carried in a frame, in bytes. */
   get inlineBytes(): number {
-    // An operation has more in it than its value.
-    return Math.min(Number(this.#limits.inlineBytes), this.frameBytes - 1024 > 0 ? this.frameBytes - 1024 : this.frameBytes >> 1);
+    return inlineBytesOf(Number(this.#limits.inlineBytes), this.frameBytes);
   }
 
-  /** Largest frame in either direction, in bytes. */
   get frameBytes(): number {
     return Number(this.#limits.frameBytes) || FRAME_BYTES_DEFAULT;
   }
 
-  /** Why the session is over, once it is. */
   get ended(): ThornbackError | undefined {
     return this.#ended;
   }
@@ -137,25 +120,54 @@ export class Session {
     return bytes;
   }
 
+  /** Each credit that is given comes with something to handle, so that whoever finds no room is called again. */
+  hasRoom(bytes: number): boolean {
+    return this.waitingBytes < bytes;
+  }
+
+  /** In one thread nothing is taken back behind the back of whoever runs it. */
+  claim(): boolean {
+    return true;
+  }
+
+  busy(): void {}
+
+  /** From now on the node has credit for what `consume` is told of, and not for whatever has come. */
+  creditLater(): void {
+    this.#creditLater = true;
+  }
+
+  /** Bytes of frames that have come since this was last asked, and on which connection: credit is of one connection. */
+  takeBytes(): { bytes: number; connection: number } {
+    const bytes = this.#taken;
+    this.#taken = 0;
+    return { bytes, connection: this.#connection };
+  }
+
+  /** Gives the node credit for so many bytes more. */
+  consume(bytes: number, connection: number): void {
+    if (connection !== this.#connection) return;
+    this.#owed += bytes;
+    if (this.#owed < WINDOW_BYTES / 4) return;
+    const credit = BigInt(this.#owed);
+    this.#owed = 0;
+    this.#sendUncounted({ case: "credit", value: { $typeName: "thornback.v1.Credit", bytes: credit } });
+  }
+
   // Posting: `const writer = session.begin(); write…(writer, …); session.end();`
 
-  /** Where the next operation is written to, by exactly one of the functions of `ops.ts`. */
   begin(): Writer {
     this.#opStart = this.#writer.length;
     return this.#writer;
   }
 
-  /** Ends an operation; it is sent soon, after those before it. Throws `LimitExceededError` for one that fits into no frame. */
   end(): void {
     const writer = this.#writer;
     if (writer.length > FRAME_BYTES_AIM || writer.length > this.frameBytes >> 1) {
       const size = writer.length - this.#opStart;
       if (size + TAIL_BYTES > this.frameBytes) {
         writer.at = writer.start + this.#opStart;
-        throw errorOf(
-          "LIMIT_EXCEEDED",
-          `an operation of ${size} bytes does not fit into a frame of ${this.frameBytes}; give it less, or put it in pieces`,
-        );
+        throw tooLong(size, this.frameBytes);
       }
       if (writer.length + TAIL_BYTES > this.frameBytes) this.#sealBefore(this.#opStart);
       if (writer.length > FRAME_BYTES_AIM || writer.length > this.frameBytes >> 1) {
@@ -172,31 +184,26 @@ export class Session {
     }
   }
 
-  /** Posts an operation through its generated message. */
   post(op: ClientOp["op"]): void {
     writeOp(this.begin(), create(ClientOpSchema, { op }));
     this.end();
   }
 
-  /** Whether something was posted that `flush` would send. */
   get pending(): boolean {
     return this.#writer.length > 0;
   }
 
-  /** Sends what was posted, as far as there is credit. */
   flush(): void {
     this.#scheduled = false;
     this.#seal();
     this.#send();
   }
 
-  /** Keeps the process alive while somebody waits for the node. */
   hold(alive: boolean): void {
     this.#alive = alive;
     this.#carrier?.hold(alive);
   }
 
-  /** Says goodbye, after everything that was posted, and ends. Resolves once the bytes are on their way. */
   async close(): Promise<void> {
     if (this.#ended) return;
     this.flush();
@@ -332,12 +339,8 @@ export class Session {
     }
     if (seq > 0) {
       this.#seqIn = seq;
-      this.#owed += body.length;
-      if (this.#owed >= WINDOW_BYTES / 4) {
-        const bytes = BigInt(this.#owed);
-        this.#owed = 0;
-        this.#sendUncounted({ case: "credit", value: { $typeName: "thornback.v1.Credit", bytes } });
-      }
+      this.#taken += body.length;
+      if (!this.#creditLater) this.consume(body.length, this.#connection);
     }
     this.#acknowledge(ack);
   }
@@ -456,7 +459,8 @@ export class Session {
     this.#carrier = carrier;
     this.#limits = welcome.limits ?? create(LimitsSchema);
     this.#credit = Number(this.#limits.windowBytes) || WINDOW_BYTES_DEFAULT;
-    this.#owed = 0;
+    this.#owed = this.#taken = 0;
+    this.#connection++;
     this.#heard = performance.now();
     carrier.hold(this.#alive);
     listener.take = (body) => {

@@ -8,7 +8,7 @@
 export class MalformedError extends Error {}
 
 /** Bytes of a new slab. A frame ends before it is much longer than a quarter of this. */
-const SLAB_BYTES = 256 * 1024;
+export const SLAB_BYTES = 256 * 1024;
 
 /**
  * Writes into memory that is given out once and never again, so that what was written can be kept without a copy.
@@ -16,11 +16,15 @@ const SLAB_BYTES = 256 * 1024;
  * `take` hands out what was written since the last `take`.
  */
 export class Writer {
-  buffer: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  buffer: Buffer;
   /** Where what is being written begins. */
   start = 0;
   /** Where the next byte goes. */
   at = 0;
+
+  constructor(buffer: Buffer = Buffer.allocUnsafeSlow(SLAB_BYTES)) {
+    this.buffer = buffer;
+  }
 
   /** Bytes since the last `take`. */
   get length(): number {

@@ -369,7 +369,7 @@ export class TestNode {
     if (idle) return idle;
     const started = new Promise<TestSession>((resolve) => this.#starting.push(resolve));
     const hello = { pool, launch: BigInt(++this.#launched) };
-    void serveOver(this.connect, "", this.#registries.get(pool)!, hello, true);
+    void serveOver(this.connect, this.#registries.get(pool)!, hello);
     return started;
   }
 

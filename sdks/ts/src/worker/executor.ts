@@ -3,9 +3,8 @@
 import { create } from "@bufbuild/protobuf";
 
 import type { Client } from "../client.js";
-import { codeOf } from "../codes.js";
-import { type Code, CODES, errorOf, LANGUAGE, type ThornbackError, toFailure } from "../errors.js";
-import { type Failure, FailureSchema } from "../gen/thornback/v1/failure_pb.js";
+import { errorOf, toFailure } from "../errors.js";
+import type { Failure } from "../gen/thornback/v1/failure_pb.js";
 import { type Declare, DeclareSchema } from "../gen/thornback/v1/task_pb.js";
 import { ActorSetupSchema, DoneSchema, InterruptSchema, RecallSchema, ResumeSchema } from "../gen/thornback/v1/worker_pb.js";
 import { COPY_BYTES_MAX } from "../msgpack.js";
@@ -18,6 +17,7 @@ import type { Reader } from "../session/wire.js";
 import type { AnyFunction } from "../task.js";
 import { compact, type Encoded, encodeValue } from "../values.js";
 import { currentRunning, follow, type Running, type RunningActor, setCurrent } from "./context.js";
+import { INTERRUPT, interruption, RECALL } from "./interruption.js";
 import type { Registry } from "./registry.js";
 
 /** What is finished is sent before the next task begins if that may take longer than this. */
@@ -28,8 +28,6 @@ const TURN_MS = 5;
 const INTERRUPT_GRACE_MS = 100;
 
 const DECLARE = 10;
-const INTERRUPT = 12;
-const RECALL = 13;
 const RESUME = 14;
 
 /** A declaration of the node's, with what it names here. */
@@ -38,6 +36,14 @@ interface Declared {
   readonly resources: Readonly<Record<string, number>>;
   /** Whether it returned at once and quickly, the last time. */
   quick: boolean;
+}
+
+/** A run that has not begun. */
+interface Queued {
+  readonly run: Run;
+  /** The place in which it came. */
+  readonly number: number;
+  readonly declared: Declared;
 }
 
 /** A run that was started. */
@@ -87,8 +93,10 @@ export class Executor {
   readonly #shared: boolean;
   readonly #declarations = new Map<number, Declared>();
   /** Runs that have not begun, each with what its declaration said when it came: a number may be declared again. */
-  #queue: { readonly run: Run; readonly declared: Declared }[] = [];
+  #queue: Queued[] = [];
   #next = 0;
+  /** How many runs have come. */
+  #runs = 0;
   readonly #running = new Map<Id, Job>();
   #limit = 1;
   #actor: (RunningActor & { instance: Record<string, unknown> | undefined; className: string }) | undefined;
@@ -121,7 +129,7 @@ export class Executor {
   #handleOp(number: number, reader: Reader): void {
     if (number === RUN) {
       const run = readRun(reader);
-      this.#queue.push({ run, declared: this.#declarations.get(run.declaration) ?? UNDECLARED });
+      this.#queue.push({ run, number: this.#runs++, declared: this.#declarations.get(run.declaration) ?? UNDECLARED });
       return;
     }
     const bytes = reader.buffer.subarray(reader.at, reader.end);
@@ -184,20 +192,26 @@ export class Executor {
 
   /** Begins what there is room for. */
   #pump(): void {
+    const { session } = this.#runtime;
     const begun = performance.now();
     this.#flushed = begun;
+    // What the first of several gives must not wait for the others.
+    const several = this.#queue.length - this.#next > 1 && this.#limit > this.#running.size;
+    if (several) session.busy(true);
     while (!this.#leaving && this.#running.size < this.#limit && this.#next < this.#queue.length) {
-      const { run, declared } = this.#queue[this.#next++];
+      const { run, number, declared } = this.#queue[this.#next++];
       if (this.#next === this.#queue.length) {
         this.#queue = [];
         this.#next = 0;
       }
+      if (!session.claim(number)) continue;
       this.#start(run, declared);
       if (performance.now() - begun > TURN_MS && this.#next < this.#queue.length) {
         this.#pumpSoon();
-        return;
+        break;
       }
     }
+    if (several) session.busy(false);
     if (this.#leaving && this.#running.size === 0) this.#left?.();
   }
 
@@ -534,12 +548,4 @@ function isThenable(value: unknown): boolean {
 
 function iterate(value: Partial<AsyncIterable<unknown> & Iterable<unknown>>): AsyncIterator<unknown> | Iterator<unknown> {
   return value[Symbol.asyncIterator]?.() ?? value[Symbol.iterator]!();
-}
-
-/** What a task ends with that was interrupted. */
-function interruption(number: number, when: string): { error: ThornbackError; failure: Failure } {
-  const code: Code = codeOf(number);
-  const message = `${code === "DEADLINE_EXCEEDED" ? "the task's deadline passed" : "the task was cancelled"} ${when}`;
-  const failure = create(FailureSchema, { code: number === 0 ? CODES.CANCELLED : number, message, language: LANGUAGE });
-  return { error: errorOf(code === "INTERNAL" ? "CANCELLED" : code, message), failure };
 }
