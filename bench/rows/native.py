@@ -19,7 +19,10 @@ RUST_PROGRAM = "THORNBACK_BENCH_RUST"
 GO_PROGRAM = "THORNBACK_BENCH_GO"
 """The same of the Go SDK; it is not set where Go is not installed."""
 
-TASKS_A_SECOND = {RUST_PROGRAM: 200_000, GO_PROGRAM: 100_000}
+TYPESCRIPT_PROGRAM = "THORNBACK_BENCH_TYPESCRIPT"
+"""A script of the TypeScript SDK, which Node.js runs; it is not set where Node.js is not installed."""
+
+TASKS_A_SECOND = {RUST_PROGRAM: 200_000, GO_PROGRAM: 100_000, TYPESCRIPT_PROGRAM: 40_000}
 """What a good machine does: it says how many tasks a run has."""
 
 
@@ -33,7 +36,8 @@ def driver_and_worker(language: str, variable: str, arguments: Callable[[int], l
 
         def run(seconds: float) -> float:
             tasks = max(1_000, int(TASKS_A_SECOND[variable] * seconds))
-            said = subprocess.run([program, *arguments(tasks)], check=True, stdout=subprocess.PIPE, text=True).stdout
+            command = ["node", program] if program.endswith(".js") else [program]
+            said = subprocess.run([*command, *arguments(tasks)], check=True, stdout=subprocess.PIPE, text=True).stdout
             return float(json.loads(said.splitlines()[-1])["tasks_per_second"])
 
         return run
@@ -57,6 +61,12 @@ ROWS = [
         "Go driver and worker, tasks in flight",
         "tasks/s",
         driver_and_worker("Go", GO_PROGRAM, lambda tasks: ["-tasks", str(tasks), "-rounds", "1"]),
+        once,
+    ),
+    Row(
+        "TypeScript driver and worker, tasks in flight",
+        "tasks/s",
+        driver_and_worker("TypeScript", TYPESCRIPT_PROGRAM, lambda tasks: [str(tasks), "1"]),
         once,
     ),
 ]

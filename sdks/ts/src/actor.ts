@@ -3,11 +3,12 @@
 import { create } from "@bufbuild/protobuf";
 import { inspect } from "node:util";
 
+import { encodeArgs } from "./arguments.js";
 import { errorOf } from "./errors.js";
 import { type ActorOptions as WireOptions, ActorOptionsSchema, CreateActorSchema } from "./gen/thornback/v1/actor_pb.js";
 import { CreateNamedActorSchema } from "./gen/thornback/v1/control_pb.js";
 import { ArgSchema, ValueSchema } from "./gen/thornback/v1/value_pb.js";
-import { type Reference, REFERENCE, type Referring } from "./msgpack.js";
+import { type Reference, REFERENCE, type Referring } from "./reference.js";
 import type { Ref } from "./object.js";
 import { type ActorOptions, type CallOptions, declare } from "./options.js";
 import type { Runtime } from "./runtime.js";
@@ -92,7 +93,7 @@ export class ActorClass<T extends object, A extends readonly unknown[] = readonl
     if (this.#known.arity) checkArity(this.className, this.#known.arity, args);
     const runtime = this.#runtime;
     const declaration = declare(runtime, "class", this.className, this.#options);
-    const { wire, keep } = runtime.encodeArgs(args);
+    const { wire, keep } = encodeArgs(runtime, args);
     return {
       declaration,
       wire,

@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 
 import { errorOf } from "./errors.js";
-import { type Reference, REFERENCE, type Referring } from "./msgpack.js";
+import { type Reference, REFERENCE, type Referring } from "./reference.js";
 import type { Runtime } from "./runtime.js";
 import { toHex } from "./session/ids.js";
 import { type Slot, State } from "./slot.js";

@@ -9,11 +9,12 @@ import { type Failure, FailureSchema } from "./gen/thornback/v1/failure_pb.js";
 import { ChunkSchema, CreatedSchema, LocatedSchema } from "./gen/thornback/v1/object_pb.js";
 import { type ClientOp, NoticeSchema } from "./gen/thornback/v1/session_pb.js";
 import { StreamEndSchema } from "./gen/thornback/v1/task_pb.js";
-import { Format } from "./gen/thornback/v1/value_pb.js";
 import { type Log, LogSchema } from "./gen/thornback/v1/worker_pb.js";
 import { ActorHandle } from "./actor.js";
-import { Collector } from "./collect.js";
-import { decode, type Referrer } from "./msgpack.js";
+import { encodeArgs } from "./arguments.js";
+import { setValue } from "./completion.js";
+import { Counts } from "./counts.js";
+import type { Referrer } from "./reference.js";
 import { type CancelOptions, type GetOptions, Ref, type WaitOptions } from "./object.js";
 import type { Scope } from "./scope.js";
 import type { Conversation, Handler } from "./session/conversation.js";
@@ -24,7 +25,6 @@ import {
   readCompletion,
   readMessage,
   type RawValue,
-  type WireArg,
   writeCall,
   writePut,
   writeSubmit,
@@ -34,11 +34,7 @@ import { Slot, State } from "./slot.js";
 import { Store } from "./store.js";
 import { RefStream, StreamSlot } from "./stream.js";
 import { compact, decodeValue, encodeValue } from "./values.js";
-
-/** Bytes of all small arguments of one call together; what goes beyond is stored. */
-const ARGS_BYTES_MAX = 1024 * 1024;
-/** Completions whose values are decoded as they come have at most so many bytes. */
-const PLAIN_BYTES_MAX = 64;
+import { Waits } from "./wait.js";
 
 const STREAM_END = 21;
 const CREATED = 22;
@@ -62,16 +58,6 @@ export type WorkerOps = (number: number, body: Reader) => void;
 /** How many results a call has: a number, or a stream. */
 export type Returns = number | "stream";
 
-/** One argument by keyword, for functions of languages that have them: the last argument of a call. */
-export class Keywords {
-  /** Names and values. */
-  readonly values: Readonly<Record<string, unknown>>;
-
-  constructor(values: Readonly<Record<string, unknown>>) {
-    this.values = values;
-  }
-}
-
 /** What the handles of one session share. */
 export class Runtime implements Handler, Referrer {
   session!: Conversation;
@@ -90,21 +76,19 @@ export class Runtime implements Handler, Referrer {
   readonly #store = new Store(() => this.session);
   readonly #replies = new Map<number, { resolve(reply: Reply["reply"]): void; reject(error: ThornbackError): void }>();
   readonly #declarations = new Map<string, number>();
-  readonly #collector = new Collector();
+  readonly #counts = new Counts(() => this.session);
   #requests = 0;
-  #retains: Id[] = [];
-  #drops: Id[] = [];
-  #waits = 0;
-  #holdAlways = false;
+  readonly #waits = new Waits(
+    () => this.session,
+    () => this.scope(),
+    (slots) => {
+      this.#watch(slots);
+    },
+  );
 
   readonly #refs = new FinalizationRegistry<Slot>((slot) => {
     this.#drop(slot);
   });
-  readonly #actors = new FinalizationRegistry<Id>((id) => {
-    this.#collector.release();
-    this.#dropId(id);
-  });
-
   private constructor(listener: Listener) {
     this.#listener = listener;
   }
@@ -117,7 +101,7 @@ export class Runtime implements Handler, Referrer {
   ): Promise<Runtime> {
     const runtime = new Runtime(listener);
     runtime.session = await open(runtime);
-    runtime.#holdAlways = holdAlways;
+    runtime.#waits.holdAlways = holdAlways;
     runtime.session.hold(holdAlways);
     return runtime;
   }
@@ -141,48 +125,10 @@ export class Runtime implements Handler, Referrer {
 
   // Calling.
 
-  /** The arguments of a call as they travel. Large ones are put first. */
-  encodeArgs(args: readonly unknown[]): { wire: WireArg[]; keep: unknown[]; storing: Id[] } {
-    const wire: WireArg[] = [];
-    const keep: unknown[] = [];
-    const storing: Id[] = [];
-    let inline = 0;
-    const add = (value: unknown, keyword: string, what: () => string): void => {
-      if (value instanceof Ref) {
-        const { slot } = value;
-        if (value.runtime !== this) throw errorOf("INVALID_ARGUMENT", `${what()} is a ref of another session`);
-        if (slot.state === State.Failed && !slot.counted) throw slot.error!;
-        wire.push({ keyword, ref: slot.id, value: undefined });
-        if (!slot.ready) storing.push(slot.id);
-        return;
-      }
-      const encoded = encodeValue(value, typeof value === "object" ? what() : "an argument");
-      const bytes = payloadBytes(encoded);
-      if (bytes > this.session.inlineBytes || inline + bytes > ARGS_BYTES_MAX) {
-        const ref = this.put(value);
-        keep.push(ref);
-        storing.push(ref.slot.id);
-        wire.push({ keyword, ref: ref.slot.id, value: undefined });
-        return;
-      }
-      inline += bytes;
-      wire.push({ keyword, ref: "", value: encoded });
-    };
-    for (let i = 0; i < args.length; i++) {
-      const arg = args[i];
-      if (arg instanceof Keywords && i === args.length - 1) {
-        for (const [name, value] of Object.entries(arg.values)) add(value, name, () => `argument ${JSON.stringify(name)}`);
-      } else {
-        add(arg, "", () => `argument ${i + 1}`);
-      }
-    }
-    return { wire, keep, storing };
-  }
-
   /** Submits a task, or a call of an actor's method, and gives what its results are known by. */
   call(declaration: number, args: readonly unknown[], returns: Returns, actor?: Id): unknown {
     this.#check();
-    const { wire, keep, storing } = this.encodeArgs(args);
+    const { wire, keep, storing } = encodeArgs(this, args);
     const task = this.#ids.next();
     const parent = this.scope()?.task ?? "";
     const { session } = this;
@@ -233,17 +179,17 @@ export class Runtime implements Handler, Referrer {
     }
     // Its count is not given back before there is one.
     slot.handles++;
-    this.#wait(1);
+    this.#waits.change(1);
     this.#store.store(id, encoded).then(
       () => {
         this.#stored(slot);
-        this.#wait(-1);
+        this.#waits.change(-1);
         this.#drop(slot);
       },
       (error: unknown) => {
         slot.counted = false;
         slot.fail(error as ThornbackError);
-        this.#wait(-1);
+        this.#waits.change(-1);
         this.#drop(slot);
       },
     );
@@ -270,7 +216,7 @@ export class Runtime implements Handler, Referrer {
   async request(request: Request["request"]): Promise<Reply["reply"]> {
     this.#check();
     const number = ++this.#requests;
-    this.#wait(1);
+    this.#waits.change(1);
     try {
       const reply = await new Promise<Reply["reply"]>((resolve, reject) => {
         this.#replies.set(number, { resolve, reject });
@@ -279,7 +225,7 @@ export class Runtime implements Handler, Referrer {
       if (reply.case === "failure") throw fromFailure(reply.value);
       return reply;
     } finally {
-      this.#wait(-1);
+      this.#waits.change(-1);
     }
   }
 
@@ -292,9 +238,9 @@ export class Runtime implements Handler, Referrer {
       if (!slot.watched) this.#watch([slot]);
       // What most programs do most: no timer, no signal, no task.
       return new Promise((resolve, reject) => {
-        this.#wait(1);
+        this.#waits.change(1);
         slot.wait(() => {
-          this.#wait(-1);
+          this.#waits.change(-1);
           // The ref is held until here: without it nobody would tell of the object.
           this.#read(ref, slot, undefined).then(resolve, reject);
         });
@@ -305,7 +251,7 @@ export class Runtime implements Handler, Referrer {
 
   async #getSlowly(ref: Ref<unknown>, slot: Slot, options: GetOptions | undefined): Promise<unknown> {
     const deadline = options?.timeoutMs === undefined ? undefined : performance.now() + Math.max(options.timeoutMs, 0);
-    if (!slot.ready) await this.#untilReady([slot], 1, false, options);
+    if (!slot.ready) await this.#waits.untilReady([slot], 1, false, options);
     return this.#read(
       ref,
       slot,
@@ -316,7 +262,7 @@ export class Runtime implements Handler, Referrer {
   async getAll(refs: readonly Ref<unknown>[], options?: GetOptions): Promise<unknown[]> {
     const slots = refs.map((ref) => ref.slot);
     const deadline = options?.timeoutMs === undefined ? undefined : performance.now() + Math.max(options.timeoutMs, 0);
-    await this.#untilReady(slots, slots.length, true, options);
+    await this.#waits.untilReady(slots, slots.length, true, options);
     const rest = options && { ...options, ...(deadline !== undefined && { timeoutMs: deadline - performance.now() }) };
     const values: unknown[] = new Array(slots.length);
     let later: Promise<void>[] | undefined;
@@ -344,7 +290,7 @@ export class Runtime implements Handler, Referrer {
       throw errorOf("INVALID_ARGUMENT", `count is from 1 to the number of refs, ${refs.length}; it is ${count}`);
     }
     try {
-      await this.#untilReady(slots, count, false, options);
+      await this.#waits.untilReady(slots, count, false, options);
     } catch (error) {
       // Running out of time is an answer here.
       if ((error as Partial<ThornbackError>).code !== "GET_TIMEOUT") throw error;
@@ -361,99 +307,9 @@ export class Runtime implements Handler, Referrer {
     return [ready, rest];
   }
 
-  /** Waits until `count` of the slots are ready, or, with `orFailed`, one has failed. */
-  async #untilReady(slots: readonly Slot[], count: number, orFailed: boolean, options: GetOptions | undefined): Promise<void> {
-    const unwatched: Slot[] = [];
-    const pending: Slot[] = [];
-    let missing = count;
-    for (const slot of slots) {
-      if (slot.state === State.Failed && orFailed) throw slot.error!;
-      if (slot.ready) missing--;
-      else {
-        pending.push(slot);
-        if (!slot.watched) unwatched.push(slot);
-      }
-    }
-    if (unwatched.length > 0) this.#watch(unwatched);
-    if (missing <= 0) return;
-    let failed: ThornbackError | undefined;
-    await this.until((wake) => {
-      const waiters = pending.map((slot) => {
-        const waiter = (): void => {
-          if (orFailed && slot.state === State.Failed) {
-            failed ??= slot.error;
-            wake();
-          }
-          if (--missing === 0) wake();
-        };
-        slot.wait(waiter);
-        return waiter;
-      });
-      return () => {
-        pending.forEach((slot, i) => {
-          slot.unwait(waiters[i]);
-        });
-      };
-    }, options);
-    if (failed) throw failed;
-  }
-
-  /**
-   * Waits until `wake` is called; `register` gives back how to undo it. Meanwhile the task at hand is blocked.
-   *
-   * Rejects with `GetTimeoutError`, the signal's reason, what interrupts the task, or the end of the session.
-   */
+  /** See `Waits.until`. */
   until(register: (wake: () => void) => () => void, options?: GetOptions): Promise<void> {
-    return new Promise((resolve, reject: (reason: unknown) => void) => {
-      this.#check();
-      const scope = this.scope();
-      const signals = [options?.signal, scope?.signal].filter((signal) => signal !== undefined);
-      for (const signal of signals) signal.throwIfAborted();
-      let timer: NodeJS.Timeout | undefined;
-      let over = false;
-      const settle = (error?: unknown): void => {
-        if (over) return;
-        over = true;
-        undo();
-        clearTimeout(timer);
-        for (const signal of signals) signal.removeEventListener("abort", abort);
-        this.#wait(-1);
-        scope?.unblock();
-        if (error === undefined) {
-          resolve();
-          return;
-        }
-        // A signal's reason may be anything, and is passed on as it is.
-        // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
-        reject(error);
-      };
-      const abort = (event: Event): void => {
-        settle((event.target as AbortSignal).reason);
-      };
-      const undo = register(() => {
-        settle();
-      });
-      for (const signal of signals) signal.addEventListener("abort", abort);
-      if (options?.timeoutMs !== undefined && options.timeoutMs !== Infinity) {
-        const { timeoutMs } = options;
-        timer = setTimeout(
-          () => {
-            // What has come meanwhile is looked at first: a program that only ever asks with a timeout of 0 must get on.
-            setImmediate(() => {
-              settle(
-                errorOf(
-                  "GET_TIMEOUT",
-                  `the value did not come within ${Math.max(timeoutMs, 0)} ms; it may still, so get it again`,
-                ),
-              );
-            });
-          },
-          Math.min(Math.max(timeoutMs, 0), 0x7fff_ffff),
-        );
-      }
-      this.#wait(1);
-      scope?.block();
-    });
+    return this.#waits.until(register, options);
   }
 
   async #read(ref: Ref<unknown>, slot: Slot, options: GetOptions | undefined): Promise<unknown> {
@@ -496,16 +352,8 @@ export class Runtime implements Handler, Referrer {
     try {
       return decodeValue(raw, this);
     } finally {
-      this.flushRetains();
+      this.#counts.flushRetains();
     }
-  }
-
-  /** Tells the node of refs that were found, before anything that could let go of what they were found in. */
-  flushRetains(): void {
-    if (this.#retains.length === 0) return;
-    const retain = this.#retains.splice(0).map(toBytes);
-    if (this.session.ended) return;
-    this.session.post({ case: "refs", value: { $typeName: "thornback.v1.Refs", retain, drop: [] } });
   }
 
   #stored(slot: Slot): void {
@@ -516,21 +364,13 @@ export class Runtime implements Handler, Referrer {
   #hold(slot: Slot): void {
     if (slot.dear) return;
     slot.dear = true;
-    this.#collector.hold();
+    this.#counts.hold();
   }
 
   #watch(slots: readonly Slot[]): void {
     for (const slot of slots) slot.watched = true;
     const objects = slots.map((slot) => toBytes(slot.id));
     this.session.post({ case: "watch", value: { $typeName: "thornback.v1.Watch", objects } });
-  }
-
-  /** Keeps the process alive while somebody waits. */
-  #wait(change: 1 | -1): void {
-    this.#waits += change;
-    if (this.#holdAlways) return;
-    if (this.#waits === 0) this.session.hold(false);
-    else if (this.#waits === 1 && change === 1) this.session.hold(true);
   }
 
   #check(): void {
@@ -545,7 +385,7 @@ export class Runtime implements Handler, Referrer {
     else {
       slot = new Slot(id, false);
       this.#slots.set(id, slot);
-      this.#retains.push(id);
+      this.#counts.retain(id);
       this.#hold(slot);
     }
     return new Ref(this, slot);
@@ -556,14 +396,14 @@ export class Runtime implements Handler, Referrer {
     if (!slot) {
       slot = new StreamSlot(id);
       this.#streams.set(id, new WeakRef(slot));
-      this.#retains.push(id);
+      this.#counts.retain(id);
       this.#watchStream(id);
     }
     return new RefStream(this, slot);
   }
 
   makeActor(id: Id, className: string, interfaceBytes: Uint8Array): ActorHandle<unknown> {
-    this.#retains.push(id);
+    this.#counts.retain(id);
     return new ActorHandle(this, id, className, interfaceBytes);
   }
 
@@ -571,7 +411,7 @@ export class Runtime implements Handler, Referrer {
     // After the retain, which is what makes the node tell of it.
     queueMicrotask(() => {
       if (this.session.ended) return;
-      this.flushRetains();
+      this.#counts.flushRetains();
       this.session.post({ case: "watch", value: { $typeName: "thornback.v1.Watch", objects: [toBytes(id)] } });
     });
   }
@@ -586,26 +426,20 @@ export class Runtime implements Handler, Referrer {
   }
 
   adoptStream(stream: RefStream<unknown>, slot: StreamSlot): void {
-    this.#collector.hold();
-    this.#actors.register(stream, slot.task, stream);
+    this.#counts.adopt(stream, slot.task);
   }
 
   releaseStream(stream: RefStream<unknown>, slot: StreamSlot): void {
-    this.#collector.release();
-    this.#actors.unregister(stream);
     this.#streams.delete(slot.task);
-    this.#dropId(slot.task);
+    this.#counts.release(stream, slot.task);
   }
 
   adoptActor(handle: object, id: Id): void {
-    this.#collector.hold();
-    this.#actors.register(handle, id, handle);
+    this.#counts.adopt(handle, id);
   }
 
   releaseActor(handle: object, id: Id): void {
-    this.#collector.release();
-    this.#actors.unregister(handle);
-    this.#dropId(id);
+    this.#counts.release(handle, id);
   }
 
   consumed(slot: StreamSlot): void {
@@ -617,27 +451,8 @@ export class Runtime implements Handler, Referrer {
   #drop(slot: Slot): void {
     if (--slot.handles > 0) return;
     this.#slots.delete(slot.id);
-    if (slot.dear) this.#collector.release();
-    if (slot.counted) this.#dropId(slot.id);
-  }
-
-  #dropId(id: Id): void {
-    this.#drops.push(id);
-    // None is urgent, and many often come together.
-    if (this.#drops.length === 1) {
-      setImmediate(() => {
-        this.#flushDrops();
-      }).unref();
-    } else if (this.#drops.length >= 1000) {
-      this.#flushDrops();
-    }
-  }
-
-  #flushDrops(): void {
-    if (this.#drops.length === 0) return;
-    const drop = this.#drops.splice(0).map(toBytes);
-    if (this.session.ended) return;
-    this.session.post({ case: "refs", value: { $typeName: "thornback.v1.Refs", retain: [], drop } });
+    if (slot.dear) this.#counts.unhold();
+    if (slot.counted) this.#counts.drop(slot.id);
   }
 
   // What the server says.
@@ -692,7 +507,7 @@ export class Runtime implements Handler, Referrer {
   }
 
   handleRest(): void {
-    this.#collector.touch();
+    this.#counts.touch();
     this.#store.pump();
     this.onRest?.();
   }
@@ -767,26 +582,6 @@ export class Runtime implements Handler, Referrer {
 
 /** Uses a ref, so that it is not collected before: without it nobody would tell of its object. */
 function keepAlive(_ref: Ref<unknown>): void {}
-
-function setValue(slot: Slot, value: RawValue): void {
-  const { data } = value;
-  if ((value.format as Format) === Format.MSGPACK && data.length > 0 && data.length <= PLAIN_BYTES_MAX && isPlain(data[0])) {
-    try {
-      slot.setPlain(decode(data as Buffer, [], NOTHING));
-      return;
-    } catch {
-      // Whoever reads it is told what is wrong with it.
-    }
-  }
-  slot.setRaw(compact(value));
-}
-
-/** Whether MessagePack that begins so is a number, text, a boolean or nil. */
-function isPlain(first: number): boolean {
-  return first < 0x80 || (first >= 0xa0 && first <= 0xc3) || (first >= 0xca && first <= 0xd3) || first === 0xd9 || first >= 0xe0;
-}
-
-const NOTHING: Referrer = { makeRef: () => null, makeStream: () => null, makeActor: () => null };
 
 function readFailure(bytes: Uint8Array): Failure {
   return readMessage(FailureSchema, bytes);

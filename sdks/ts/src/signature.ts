@@ -1,7 +1,7 @@
 // How many arguments a function takes, read from its source: the language tells of the required ones alone.
 
 import { errorOf } from "./errors.js";
-import { Keywords } from "./runtime.js";
+import { Keywords } from "./arguments.js";
 
 /** Least and most positional arguments; -1 for any number. */
 export interface Arity {

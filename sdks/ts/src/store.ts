@@ -28,8 +28,8 @@ interface Fetching {
   readonly promise: Promise<RawValue>;
   resolve(value: RawValue): void;
   reject(error: ThornbackError): void;
-  size: number;
-  readonly parts: Buffer[];
+  /** What its bytes are read into, once it is known how many there are: each is copied once, and no frame is kept for it. */
+  into: Buffer | undefined;
   have: number;
 }
 
@@ -69,7 +69,7 @@ export class Store {
     const promise = new Promise<RawValue>((resolve, reject) => {
       settle = { resolve, reject };
     });
-    this.#fetches.set(object, { promise, ...settle!, size: -1, parts: [], have: 0 });
+    this.#fetches.set(object, { promise, ...settle!, into: undefined, have: 0 });
     this.#session().post({ case: "fetch", value: { $typeName: "thornback.v1.Fetch", object: toBytes(object), quiet: false } });
     return promise;
   }
@@ -127,8 +127,15 @@ export class Store {
     switch (outcome.case) {
       case "location":
         if (outcome.value.arena === 0) {
-          fetching.size = Number(outcome.value.size);
-          if (fetching.size > 0) return;
+          const size = Number(outcome.value.size);
+          try {
+            fetching.into = Buffer.allocUnsafeSlow(size);
+          } catch (error) {
+            const message = `there is no memory for an object of ${size} bytes; read it in a process that may have more`;
+            this.#fail(object, errorOf("LIMIT_EXCEEDED", message, { cause: error }));
+            return;
+          }
+          if (size > 0) return;
         }
         this.#fail(object, errorOf("INTERNAL", "the node gave a location where nothing can be read"));
         return;
@@ -149,16 +156,17 @@ export class Store {
   handleChunk(object: Id, offset: number, data: Buffer): void {
     const fetching = this.#fetches.get(object);
     if (!fetching) return;
-    if (fetching.size < 0 || offset !== fetching.have || offset + data.length > fetching.size) {
+    const { into } = fetching;
+    if (!into || offset !== fetching.have || offset + data.length > into.length) {
       this.#fail(object, errorOf("INTERNAL", "the pieces of an object came out of order"));
       return;
     }
-    fetching.parts.push(data);
+    data.copy(into, offset);
     fetching.have += data.length;
-    if (fetching.have < fetching.size) return;
+    if (fetching.have < into.length) return;
     this.#fetches.delete(object);
     try {
-      fetching.resolve(valueOf(Buffer.concat(fetching.parts, fetching.have)));
+      fetching.resolve(valueOf(into));
     } catch (error) {
       fetching.reject(error as ThornbackError);
     }

@@ -3,7 +3,7 @@
 import { inspect } from "node:util";
 
 import { errorOf, type ThornbackError } from "./errors.js";
-import { type Reference, REFERENCE, type Referring } from "./msgpack.js";
+import { type Reference, REFERENCE, type Referring } from "./reference.js";
 import { type CancelOptions, type GetOptions, Ref } from "./object.js";
 import type { Runtime } from "./runtime.js";
 import { type Id, toHex } from "./session/ids.js";

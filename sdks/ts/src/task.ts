@@ -1,10 +1,11 @@
 // Tasks: calls of functions that workers serve.
 
+import type { Keywords } from "./arguments.js";
 import type { Client } from "./client.js";
 import { errorOf } from "./errors.js";
 import type { Ref } from "./object.js";
 import { type CallOptions, declare, type Kind, type TaskOptions } from "./options.js";
-import type { Keywords, Runtime } from "./runtime.js";
+import type { Runtime } from "./runtime.js";
 import type { Id } from "./session/ids.js";
 import { type Arity, checkArity } from "./signature.js";
 import type { RefStream } from "./stream.js";

@@ -10,7 +10,9 @@
 
 import { errorOf } from "./errors.js";
 import { Format } from "./gen/thornback/v1/value_pb.js";
-import { type Collected, decode, Encoder, type Referrer, simplest, unserializable } from "./msgpack.js";
+import { decode, simplest } from "./decode.js";
+import { type Collected, Encoder, unserializable } from "./encode.js";
+import type { Referrer } from "./reference.js";
 import type { RawValue } from "./session/ops.js";
 import { dtypeOf, fromSchema, schemaOf, Tensor, type TypedArray } from "./tensor.js";
 

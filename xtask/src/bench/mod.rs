@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::npm::Npm;
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::test;
@@ -228,6 +229,8 @@ struct Bench<'a> {
     built: PathBuf,
     /// The driver and worker in Go, where Go is installed.
     go: Option<PathBuf>,
+    /// The driver and worker in TypeScript, where Node.js is installed.
+    typescript: Option<PathBuf>,
     ours: Venv,
     seconds: f64,
 }
@@ -241,7 +244,9 @@ impl<'a> Bench<'a> {
         }
         let wants_go = table.rows_of(NATIVE).iter().any(|row| row.starts_with("Go "));
         let go = if wants_go { build_go(repo)? } else { None };
-        Ok(Self { repo, built, go, ours, seconds })
+        let wants_typescript = table.rows_of(NATIVE).iter().any(|row| row.starts_with("TypeScript "));
+        let typescript = if wants_typescript { build_typescript(repo)? } else { None };
+        Ok(Self { repo, built, go, typescript, ours, seconds })
     }
 
     /// Runs the rows of one noun on one system and records what came. A row that fails is reported and leaves a gap in
@@ -260,6 +265,9 @@ impl<'a> Bench<'a> {
             .env("RAY_USAGE_STATS_ENABLED", "0");
         if let Some(go) = &self.go {
             program = program.env("THORNBACK_BENCH_GO", go);
+        }
+        if let Some(typescript) = &self.typescript {
+            program = program.env("THORNBACK_BENCH_TYPESCRIPT", typescript);
         }
         if system != LIMITS {
             program = program.args(rows.iter().flat_map(|row| ["--row", row.as_str()]));
@@ -293,6 +301,13 @@ fn build_go(repo: &Repo) -> Result<Option<PathBuf>> {
     let program = repo.target().join("bench-tasks-go");
     go.args(["build", "-o"]).args([program.as_path(), "./examples/bench_tasks".as_ref()]).run()?;
     Ok(Some(program))
+}
+
+/// Builds the driver and worker in TypeScript, if Node.js is installed; its row says that it is left out if not.
+fn build_typescript(repo: &Repo) -> Result<Option<PathBuf>> {
+    let Ok(npm) = Npm::ready(repo) else { return Ok(None) };
+    npm.script("build:test").run()?;
+    Ok(Some(repo.path("sdks/ts/build/bench/tasks.js")))
 }
 
 fn list(repo: &Repo, venv: &Venv) -> Result<String> {

@@ -1,6 +1,8 @@
 //! What every source file owes its reader: an opening that says what it is, a size that can be read in one sitting, no
 //! work left undone, and nothing that is true on one machine only.
 
+use std::collections::BTreeMap;
+
 use super::Complaint;
 use crate::repo::{Repo, Result};
 
@@ -9,16 +11,23 @@ const LINES_MAX: usize = 900;
 
 pub fn check_shape(repo: &Repo) -> Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
+    // In Go it is a package that opens with what it is, in one of its files.
+    let mut packages = BTreeMap::new();
     for file in repo.files()? {
         let opening = match file.rsplit_once('.').map(|(_, suffix)| suffix) {
             Some("rs") => Some(("//!", "a `//!` that says what the module is and what it never does")),
             Some("py") => Some(("\"\"\"", "a docstring that says what the module is")),
-            Some("proto" | "fbs" | "go" | "ts") => None,
+            Some("ts") => Some(("// ", "a comment that says what the module is and what it never does")),
+            Some("proto" | "fbs" | "go") => None,
             _ => continue,
         };
         let Ok(text) = repo.read(&file) else { continue };
         if is_generated(&file, &text) {
             continue;
+        }
+        if file.ends_with(".go") && !file.ends_with("_test.go") {
+            let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+            *packages.entry(folder).or_insert(false) |= opens_package(&text);
         }
         if let Some((mark, wanted)) = opening
             && !opens_with(&text, mark)
@@ -33,10 +42,22 @@ pub fn check_shape(repo: &Repo) -> Result<Vec<Complaint>> {
             ));
         }
     }
+    for (folder, _) in packages.iter().filter(|(_, opens)| !**opens) {
+        complaints
+            .push(Complaint::new(folder, "must say above `package` in one of its files what the package is"));
+    }
     Ok(complaints)
 }
 
-/// Whether the first line that is not a comment, an attribute of the file or blank begins with `mark`.
+/// Whether a Go file says what its package is.
+fn opens_package(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().take_while(|line| !line.starts_with("package ")).collect();
+    lines.last().is_some_and(|line| {
+        line.starts_with("// ") && !line.starts_with("// +build") || line.trim_end().ends_with("*/")
+    })
+}
+
+/// Whether the first line that is not a comment of another kind, an attribute of the file or blank begins with `mark`.
 fn opens_with(text: &str, mark: &str) -> bool {
     text.trim_start_matches('\u{feff}')
         .lines()
@@ -44,7 +65,7 @@ fn opens_with(text: &str, mark: &str) -> bool {
         .find(|line| {
             let passed_over = line.is_empty()
                 || line.starts_with('#')
-                || (line.starts_with("//") && !line.starts_with("//!"));
+                || (line.starts_with("//") && !line.starts_with("//!") && mark != "// ");
             !passed_over
         })
         // An empty file (a package's `__init__.py`) has nothing to say.
@@ -106,8 +127,9 @@ fn words_of_one_machine(line: &str) -> impl Iterator<Item = &str> {
 
 fn words_of_unfinished_work<'a>(file: &str, line: &'a str) -> impl Iterator<Item = &'a str> {
     const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
-    let source =
-        [".rs", ".py", ".proto", ".md", ".toml", ".yaml", ".fbs"].iter().any(|suffix| file.ends_with(suffix));
+    let source = [".rs", ".py", ".go", ".ts", ".proto", ".md", ".toml", ".yaml", ".fbs"]
+        .iter()
+        .any(|suffix| file.ends_with(suffix));
     MARKS.into_iter().filter(move |mark| source && line.contains(mark))
 }
 
@@ -122,6 +144,16 @@ mod tests {
         assert!(opens_with("", "\"\"\""));
         assert!(!opens_with("use std::fs;\n//! Late.\n", "//!"));
         assert!(!opens_with("import os\n", "\"\"\""));
+        assert!(opens_with("#!/usr/bin/env node\n// What.\n", "// "));
+        assert!(!opens_with("import fs from \"node:fs\";\n// Late.\n", "// "));
+    }
+
+    #[test]
+    fn a_package_opens_right_above_its_name() {
+        assert!(opens_package("// Package a is one.\npackage a\n"));
+        assert!(opens_package("//go:build linux\n\n/* Command a. */\npackage main\n"));
+        assert!(!opens_package("// Copyright\n\npackage a\n// Package a is one.\n"));
+        assert!(!opens_package("package a\n"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ import { errorOf, toFailure } from "../errors.js";
 import type { Failure } from "../gen/thornback/v1/failure_pb.js";
 import { type Declare, DeclareSchema } from "../gen/thornback/v1/task_pb.js";
 import { ActorSetupSchema, DoneSchema, InterruptSchema, RecallSchema, ResumeSchema } from "../gen/thornback/v1/worker_pb.js";
-import { COPY_BYTES_MAX } from "../msgpack.js";
+import { COPY_BYTES_MAX } from "../extensions.js";
 import { UNITS } from "../options.js";
 import type { Runtime } from "../runtime.js";
 import { Scope } from "../scope.js";

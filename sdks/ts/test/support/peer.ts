@@ -20,6 +20,8 @@ type OpValue<C extends OpKind> = Extract<ClientOp["op"], { case: C }>["value"];
 /** One connection, as the node sees it. */
 export class Connection {
   readonly frames: ClientFrame[] = [];
+  /** Bytes of all frames. */
+  bytes = 0;
   closed = false;
   readonly #accepted: Accepted;
   #wake: (() => void) | undefined;
@@ -29,6 +31,7 @@ export class Connection {
   }
 
   take(body: Buffer): void {
+    this.bytes += body.length;
     this.frames.push(fromBinary(ClientFrameSchema, new Uint8Array(body)));
     this.#wake?.();
   }

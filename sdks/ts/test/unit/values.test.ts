@@ -8,7 +8,9 @@ import fc from "fast-check";
 
 import { ThornbackError } from "../../src/index.js";
 import { pieceOf, planOf, readLayout, valueOf } from "../../src/layout.js";
-import { decode, Encoder, type Referrer } from "../../src/msgpack.js";
+import { decode } from "../../src/decode.js";
+import { Encoder } from "../../src/encode.js";
+import type { Referrer } from "../../src/reference.js";
 import { arityOf, isClass, isGenerator } from "../../src/signature.js";
 import { decodeValue, encodeValue } from "../../src/values.js";
 

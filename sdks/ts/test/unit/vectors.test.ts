@@ -14,20 +14,13 @@ import { file_thornback_v1_session as session } from "../../src/gen/thornback/v1
 import { file_thornback_v1_task as task } from "../../src/gen/thornback/v1/task_pb.js";
 import { file_thornback_v1_value as value, Format } from "../../src/gen/thornback/v1/value_pb.js";
 import { file_thornback_v1_worker as worker } from "../../src/gen/thornback/v1/worker_pb.js";
+import { decode } from "../../src/decode.js";
+import { Encoder } from "../../src/encode.js";
 import { readLayout } from "../../src/layout.js";
-import {
-  decode,
-  Encoder,
-  Extension,
-  Float,
-  REFERENCE,
-  type Reference,
-  type Referrer,
-  Timestamp,
-  Uuid,
-} from "../../src/msgpack.js";
+import { REFERENCE, type Reference, type Referrer } from "../../src/reference.js";
 import { Cutter } from "../../src/session/unix.js";
 import { fromSchema, schemaOf, Tensor } from "../../src/tensor.js";
+import { Extension, Float, Timestamp, Uuid } from "../../src/types.js";
 import { cases, unhex } from "../support/vectors.js";
 
 const files = [actor, control, failure, object, session, task, value, worker];

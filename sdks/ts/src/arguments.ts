@@ -1,0 +1,59 @@
+// The arguments of a call as they travel: refs as refs, small values as themselves, large ones put first. It sends nothing itself but what is put.
+
+import { errorOf } from "./errors.js";
+import { Ref } from "./object.js";
+import type { Runtime } from "./runtime.js";
+import type { Id } from "./session/ids.js";
+import { payloadBytes, type WireArg } from "./session/ops.js";
+import { State } from "./slot.js";
+import { encodeValue } from "./values.js";
+
+/** Bytes of all small arguments of one call together; what goes beyond is stored. */
+const ARGS_BYTES_MAX = 1024 * 1024;
+/** One argument by keyword, for functions of languages that have them: the last argument of a call. */
+export class Keywords {
+  /** Names and values. */
+  readonly values: Readonly<Record<string, unknown>>;
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.values = values;
+  }
+}
+
+/** The arguments of a call as they travel. Large ones are put first. */
+export function encodeArgs(runtime: Runtime, args: readonly unknown[]): { wire: WireArg[]; keep: unknown[]; storing: Id[] } {
+  const wire: WireArg[] = [];
+  const keep: unknown[] = [];
+  const storing: Id[] = [];
+  let inline = 0;
+  const add = (value: unknown, keyword: string, what: () => string): void => {
+    if (value instanceof Ref) {
+      const { slot } = value;
+      if (value.runtime !== runtime) throw errorOf("INVALID_ARGUMENT", `${what()} is a ref of another session`);
+      if (slot.state === State.Failed && !slot.counted) throw slot.error!;
+      wire.push({ keyword, ref: slot.id, value: undefined });
+      if (!slot.ready) storing.push(slot.id);
+      return;
+    }
+    const encoded = encodeValue(value, typeof value === "object" ? what() : "an argument");
+    const bytes = payloadBytes(encoded);
+    if (bytes > runtime.session.inlineBytes || inline + bytes > ARGS_BYTES_MAX) {
+      const ref = runtime.put(value);
+      keep.push(ref);
+      storing.push(ref.slot.id);
+      wire.push({ keyword, ref: ref.slot.id, value: undefined });
+      return;
+    }
+    inline += bytes;
+    wire.push({ keyword, ref: "", value: encoded });
+  };
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    if (arg instanceof Keywords && i === args.length - 1) {
+      for (const [name, value] of Object.entries(arg.values)) add(value, name, () => `argument ${JSON.stringify(name)}`);
+    } else {
+      add(arg, "", () => `argument ${i + 1}`);
+    }
+  }
+  return { wire, keep, storing };
+}
