@@ -303,9 +303,15 @@ fn build_go(repo: &Repo) -> Result<Option<PathBuf>> {
     Ok(Some(program))
 }
 
-/// Builds the driver and worker in TypeScript, if Node.js is installed; its row says that it is left out if not.
+/// The same in TypeScript, with Node.js.
 fn build_typescript(repo: &Repo) -> Result<Option<PathBuf>> {
-    let Ok(npm) = Npm::ready(repo) else { return Ok(None) };
+    let npm = match Npm::ready(repo) {
+        Ok(npm) => npm,
+        Err(why) => {
+            println!("  {why}: the row of TypeScript is left out");
+            return Ok(None);
+        }
+    };
     npm.script("build:test").run()?;
     Ok(Some(repo.path("sdks/ts/build/bench/tasks.js")))
 }
