@@ -30,6 +30,7 @@ const FEATURES = [
   "nested",
   "resume",
   "returns",
+  "stacks",
   "streams",
   "timestamp",
   "uuid",

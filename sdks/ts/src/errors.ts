@@ -282,6 +282,7 @@ function describe(error: unknown, depth: number, seen: Set<unknown>): Failure {
       message: error.message,
       language: LANGUAGE,
       types: typeNames(error),
+      stack: stackOf(error),
       cause: shortened(error.failure, 1),
     });
   }
@@ -299,7 +300,7 @@ function describe(error: unknown, depth: number, seen: Set<unknown>): Failure {
     message: typeof error.message === "string" ? error.message : "",
     language: LANGUAGE,
     types: typeNames(error),
-    stack: cutMiddle(typeof error.stack === "string" ? ownFrames(error.stack) : ""),
+    stack: stackOf(error),
     ...causeOf(error.cause, depth, seen),
   });
 }
@@ -324,6 +325,10 @@ function shortened(failure: Failure, depth: number): Failure {
     cause = copy;
   }
   return cause!;
+}
+
+function stackOf(error: Error): string {
+  return cutMiddle(typeof error.stack === "string" ? ownFrames(error.stack) : "");
 }
 
 /** A stack without the lines of this package that led to the user's code. */
