@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ def imported(module: str) -> set[str]:
 @thornback.remote
 def modules() -> list[str]:
     assert len(sys.argv) == 1, "what the template is told is not for the worker's program"
+    assert gc.isenabled(), "though the template has no use for it"
     return list(sys.modules)
 
 

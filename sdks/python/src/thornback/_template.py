@@ -126,6 +126,7 @@ class Template:
             self._control.close()
             os.environ["THORNBACK_LAUNCH"] = str(launch)
             os.environ.pop("THORNBACK_CONTROL_FD", None)
+            gc.enable()
             _reseed()
             status = _worker.main()
         except BaseException as error:
@@ -193,6 +194,8 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # Ctrl-C at a terminal is for the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Nothing here is garbage, and a collector that looks for some takes time and writes to pages. Children have theirs.
+    gc.disable()
     named = sys.argv[1:]
     # What a worker runs may look at its arguments, and these are not for it.
     del sys.argv[1:]
