@@ -23,6 +23,7 @@ mod convert;
 mod effects;
 mod link;
 mod node;
+mod patience;
 mod processes;
 mod repeats;
 mod run;

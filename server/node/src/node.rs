@@ -21,6 +21,7 @@ use crate::arenas::Arenas;
 use crate::control::Waiting;
 use crate::convert::{self, Asked, Taken};
 use crate::link::Link;
+use crate::patience::Patience;
 use crate::processes::Processes;
 use crate::run::Stopping;
 use crate::session::{Session, Sessions, from_wire_id, wire_id};
@@ -69,6 +70,7 @@ pub(crate) struct Node {
     /// When the timer's task wakes, and how it is told of an earlier time.
     timer_at: Option<Time>,
     timer_changed: Rc<Notify>,
+    pub(crate) patience: Patience,
 }
 
 /// What a node is made of.
@@ -124,6 +126,7 @@ impl Node {
                 dirty: Vec::new(),
                 timer_at: None,
                 timer_changed: Rc::new(Notify::new()),
+                patience: Patience::default(),
             })
         })
     }
@@ -297,6 +300,7 @@ impl Node {
             self.timer_at = due;
             self.timer_changed.notify_one();
         }
+        self.patience.done(self.clock());
     }
 
     /// Hands an input to the core and carries out what it orders.
@@ -309,9 +313,15 @@ impl Node {
         self.effects = effects;
     }
 
+    /// What the clock says.
+    pub(crate) fn clock(&self) -> Time {
+        Time::ZERO + self.origin.elapsed()
+    }
+
     pub(crate) fn look_at_clock(&mut self) {
-        let now = Time::ZERO + self.origin.elapsed();
+        let now = self.clock();
         self.now = self.now.max(now);
+        self.patience.came(now);
     }
 
     /// Opens a session for a hello that makes sense, if its sender may have one.

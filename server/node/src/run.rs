@@ -26,6 +26,7 @@ use crate::config::{Config, Ended, Error, Listening};
 use crate::connection;
 use crate::convert::INLINE_BYTES;
 use crate::node::{Node, OWN, Parts};
+use crate::patience;
 use crate::processes::Processes;
 
 /// How often heartbeats, grace periods and memory are looked at.
@@ -103,6 +104,7 @@ async fn serve(
     guard(&stop, take_incoming(Rc::clone(&node), incoming, stop.clone()));
     guard(&stop, take_events(Rc::clone(&node), events));
     guard(&stop, keep_time(Rc::clone(&node)));
+    guard(&stop, patience::stay_awake(Rc::clone(&node)));
     guard(&stop, look_around(Rc::clone(&node), config.worker_memory_limit));
     if config.exit_with_stdin {
         watch_stdin(stop).map_err(Error::io("start the thread that watches standard input"))?;

@@ -2,16 +2,18 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt};
-use tokio::io::{AsyncReadExt, Interest};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixListener;
+use tokio::net::unix::pipe;
 
 /// Most descriptors in one message: the kernel's own bound (SCM_MAX_FD).
 pub const DESCRIPTORS_MAX: usize = 253;
@@ -39,7 +41,16 @@ impl Listener {
                 Ok((stream, _)) => match sockopt::socket_peercred(&stream) {
                     // The superuser could read our memory anyway.
                     Ok(peer) if peer.uid.as_raw() == self.uid || peer.uid.is_root() => {
-                        return Ok(Connection::new(stream, peer.pid.as_raw_nonzero().get().unsigned_abs()));
+                        let pid = peer.pid.as_raw_nonzero().get().unsigned_abs();
+                        match stream.into_std().and_then(|stream| Connection::new(stream, pid)) {
+                            Ok(connection) => return Ok(connection),
+                            Err(error) => {
+                                tracing::warn!(%error, "cannot serve a connection; it is closed");
+                                if is_exhaustion(&error) {
+                                    tokio::time::sleep(ACCEPT_REST).await;
+                                }
+                            }
+                        }
                     }
                     Ok(peer) => {
                         tracing::warn!(uid = peer.uid.as_raw(), "refused a connection of another user");
@@ -80,59 +91,68 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(stream: UnixStream, pid: u32) -> Self {
-        let (read, write) = stream.into_split();
-        Self { reader: Reader { half: read }, writer: Writer { half: write }, pid }
+    fn new(stream: UnixStream, pid: u32) -> io::Result<Self> {
+        // A tokio stream would hear of room to send as well as of bytes to read: each time that the peer takes something off the
+        // socket, which would wake the node twice a task for nothing. A pipe's receiver hears of bytes to read, and only reads.
+        let reader = pipe::Receiver::from_owned_fd_unchecked(OwnedFd::from(stream.try_clone()?))?;
+        Ok(Self { reader: Reader { inner: reader }, writer: Writer { stream }, pid })
     }
 }
 
 /// The receiving direction.
 #[derive(Debug)]
 pub struct Reader {
-    half: OwnedReadHalf,
+    inner: pipe::Receiver,
 }
 
 impl Reader {
     /// Appends what there is to `buffer`'s spare capacity, waiting for at least a byte; 0 at the end. Safe to drop while it waits.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         // Not `try_read`: this one knows that a short read leaves nothing behind, and saves the call that would say so.
-        self.half.read_buf(buffer).await
+        self.inner.read_buf(buffer).await
     }
 }
 
 /// The sending direction.
 #[derive(Debug)]
 pub struct Writer {
-    half: OwnedWriteHalf,
+    stream: UnixStream,
 }
 
 impl Writer {
     /// Sends as much as fits without waiting, and `descriptors` (at most [`DESCRIPTORS_MAX`]) with the first byte.
     /// Returns how much of `parts` went; the descriptors went if any byte did.
     pub fn try_send(&self, parts: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-        if descriptors.is_empty() {
-            return self.half.try_write_vectored(parts);
-        }
         if descriptors.len() > DESCRIPTORS_MAX {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("at most {DESCRIPTORS_MAX} descriptors can be sent with one message"),
             ));
         }
-        let stream: &UnixStream = self.half.as_ref();
-        stream.try_io(Interest::WRITABLE, || {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-            let mut control = SendAncillaryBuffer::new(&mut space);
-            if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-                return Err(io::Error::other("the descriptors do not fit their buffer"));
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(io::Error::other("the descriptors do not fit their buffer"));
+        }
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        loop {
+            match sendmsg(self.stream.as_fd(), parts, &mut control, flags) {
+                Err(Errno::INTR) => {}
+                sent => return Ok(sent?),
             }
-            Ok(sendmsg(stream.as_fd(), parts, &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?)
-        })
+        }
     }
 
-    /// Waits until something may fit again.
+    /// Waits until something may fit again. It is asked for seldom, so what watches the socket is made here, and goes with the answer.
     pub async fn writable(&self) -> io::Result<()> {
-        self.half.writable().await
+        tokio::net::UnixStream::from_std(self.stream.try_clone()?)?.writable().await
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The reader may outlive this. A peer that has gone already has nothing to be told.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 }
 
@@ -140,7 +160,6 @@ impl Writer {
 mod tests {
     use std::fs::File;
     use std::io::{Read, Seek, Write};
-    use std::os::unix::net::UnixStream as StdStream;
 
     use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -151,7 +170,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let listener = Listener::bind(&path).unwrap();
-        let mut client = StdStream::connect(&path).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
         let mut connection = listener.accept().await.unwrap();
         assert_eq!(connection.pid, std::process::id());
 
@@ -192,7 +211,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let listener = Listener::bind(&path).unwrap();
-        let mut client = StdStream::connect(&path).unwrap();
+        let mut client = UnixStream::connect(&path).unwrap();
         let connection = listener.accept().await.unwrap();
         connection.writer.writable().await.unwrap();
         let block = vec![7; 1 << 16];

@@ -9,6 +9,7 @@ import socket
 from collections import deque
 from math import ceil
 from struct import Struct
+from time import monotonic_ns
 
 from thornback._errors import Code
 from thornback._session.carrier import CarrierLostError
@@ -19,6 +20,11 @@ _TIMEVAL = Struct("@ll")
 _WAIT = int(socket.MSG_CMSG_CLOEXEC)
 _NO_WAIT = int(socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT)
 _ANCILLARY_BYTES = socket.CMSG_SPACE(16 * array.array("i").itemsize)
+
+# Nanoseconds. See `_wait_awake`.
+_AWAKE_MAX = 100_000
+_CLOSE = 2 * _AWAKE_MAX
+_CROWDED = 20_000
 
 
 class UnixCarrier:
@@ -37,7 +43,9 @@ class UnixCarrier:
         self._buffer = bytearray(_BUFFER_BYTES)
         self._view = memoryview(self._buffer)
         self._partial = bytearray()
-        # See `fill`.
+        # Whether the last wait was a short one.
+        self._close = False
+        # See `_receive`.
         self._received: deque[tuple[int, list[tuple[int, int, bytes]], int, object]] = deque()
 
     @classmethod
@@ -55,21 +63,13 @@ class UnixCarrier:
         return self._sock.fileno()
 
     def fill(self, timeout: float | None) -> None:
-        flags = _WAIT
-        if timeout is not None:
-            if timeout > 0:
-                # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
-                self._poll.poll(ceil(timeout * 1000))
-            flags = _NO_WAIT
         if not self._received:
-            try:
-                # A handler of a signal (Ctrl-C) runs between byte code instructions and may raise there. `extend` and `map` make
-                # receiving and keeping one instruction: either nothing was taken from the socket, or it is in `_received`.
-                self._received.extend(map(self._sock.recvmsg_into, ((self._view,),), (_ANCILLARY_BYTES,), (flags,)))
-            except BlockingIOError:
+            if timeout is not None and timeout <= 0:
+                self._receive(_NO_WAIT)
+            else:
+                self._wait(timeout)
+            if not self._received:
                 return
-            except OSError as error:
-                raise CarrierLostError(f"the connection to the node failed: {error}") from None
         self.torn = True
         size, ancillary, _flags, _address = self._received[0]
         for level, kind, data in ancillary:
@@ -82,6 +82,47 @@ class UnixCarrier:
         self._cut(size)
         self._received.clear()
         self.torn = False
+
+    def _wait(self, timeout: float | None) -> None:
+        """Receives once there is something; after `timeout` seconds (None: never) it gives up."""
+        begun = monotonic_ns()
+        if not (self._close and self._wait_awake(begun)):
+            if timeout is None:
+                self._receive(_WAIT)
+            else:
+                # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
+                self._poll.poll(ceil(timeout * 1000))
+                self._receive(_NO_WAIT)
+        self._close = monotonic_ns() - begun < _CLOSE
+
+    def _wait_awake(self, now: int) -> bool:
+        """Looks for something for a moment, and says whether it came.
+
+        Only where the wait before was short, as when each call waits for the one before. Asleep, the processor would take longer to wake up
+        than the node takes for the call (the node does the same, see `server/node/src/patience.rs`). Whoever else wants the processor gets it
+        at each look, and if somebody did, it is theirs.
+        """
+        end = now + _AWAKE_MAX
+        looked = now
+        while not self._receive(_NO_WAIT):
+            now = monotonic_ns()
+            if now > end or now - looked > _CROWDED:
+                return False
+            looked = now
+            os.sched_yield()
+        return True
+
+    def _receive(self, flags: int) -> bool:
+        """Receives what there is into `_received`. False if there is nothing, and the flags say not to wait for it."""
+        try:
+            # A handler of a signal (Ctrl-C) runs between byte code instructions and may raise there. `extend` and `map` make
+            # receiving and keeping one instruction: either nothing was taken from the socket, or it is in `_received`.
+            self._received.extend(map(self._sock.recvmsg_into, ((self._view,),), (_ANCILLARY_BYTES,), (flags,)))
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise CarrierLostError(f"the connection to the node failed: {error}") from None
+        return True
 
     def _cut(self, size: int) -> None:
         """Takes whole frames out of what was received; keeps the rest."""
