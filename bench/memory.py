@@ -4,8 +4,8 @@
 
 It starts a server of its own, runs the tasks in batches of a thousand, prints the server's memory as it goes, and ends with status 1 if the
 last figure is more than 5 % above the first. A figure is the median of what the server had after each of the ten batches before, because
-an allocator gives pages back when it sees fit. Only memory of the process's own counts (`RssAnon`): pages of the shared object store belong
-to the objects in it.
+an allocator gives pages back when it sees fit. It is what `ps` shows (`VmRSS`) without pages of the shared object store (`RssShmem`), which
+belong to the objects in it. How much of it is the heap (`RssAnon`) is printed beside it: there, a page of the allocator is a percent.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
     thornback.init()
     server = server_pid()
     rows: list[dict[str, int]] = []
-    after_batches: deque[int] = deque(maxlen=WARM // BATCH)
+    after_batches: deque[dict[str, int]] = deque(maxlen=WARM // BATCH)
     done = 0
     for target in [WARM, *(arguments.tasks * step // 10 for step in range(1, 11))]:
         while done < target:
@@ -49,8 +49,11 @@ def main() -> int:
                 return 1
             done += count
             after_batches.append(resident(server))
-        rows.append({"tasks": done, "bytes": int(statistics.median(after_batches))})
-        print(f"{done:>9,} tasks  {rows[-1]['bytes'] / 1e6:6.2f} MB  {rows[-1]['bytes'] / rows[0]['bytes']:.3f}", flush=True)
+        whole = int(statistics.median(memory["VmRSS"] - memory["RssShmem"] for memory in after_batches))
+        heap = int(statistics.median(memory["RssAnon"] for memory in after_batches))
+        rows.append({"tasks": done, "bytes": whole, "heap": heap})
+        ratios = whole / rows[0]["bytes"], heap / rows[0]["heap"]
+        print(f"{done:>9,} tasks  {whole / 1e6:6.2f} MB  {ratios[0]:.3f}   heap {heap / 1e6:6.2f} MB  {ratios[1]:.3f}", flush=True)
     thornback.shutdown()
 
     ratio = rows[-1]["bytes"] / rows[0]["bytes"]
@@ -67,11 +70,10 @@ def server_pid() -> int:
     return pid
 
 
-def resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"process {pid} does not say how much memory it has")
+def resident(pid: int) -> dict[str, int]:
+    """What of a process is in memory, in bytes, by the kernel's names."""
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {name: int(text.split()[0]) * 1024 for name, _, text in lines if name == "VmRSS" or name.startswith("Rss")}
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ class StoredObjects:
             "arena": self._handle_arena,
         }
 
+    def post_drops(self) -> None:
+        """Posts all that was let go of since the last time."""
+        self.post_releases()
+
     def post_releases(self) -> None:
         """Posts the pins that are given back."""
         ids = []
@@ -242,6 +246,8 @@ class StoredObjects:
 
     def create(self, id: bytes, size: int, task: bytes = b"", attempt: int = 0) -> value_pb2.Location:
         """Asks for room and waits for it. Raises `OutOfDiskError`, `StoreFullError`."""
+        # First what was let go of since, so that its room, whose pages are there already, can be had again.
+        self.post_drops()
         slot = Slot()
         self._created[id] = slot
         message = object_pb2.Create(object=id, size=size, task=task, attempt=attempt)

@@ -98,9 +98,9 @@ class UnixCarrier:
     def _wait_awake(self, now: int) -> bool:
         """Looks for something for a moment, and says whether it came.
 
-        Only where the wait before was short, as when each call waits for the one before. Asleep, the processor would take longer to wake up
-        than the node takes for the call (the node does the same, see `server/node/src/patience.rs`). Whoever else wants the processor gets it
-        at each look, and if somebody did, it is theirs.
+        Only where the wait before was short, as when each call waits for the one before. Asleep, the processor would take longer to wake
+        up than the node takes for the call (the node does the same, see `server/node/src/patience.rs`). Whoever else wants the processor
+        gets it at each look, and if somebody did, it is theirs.
         """
         end = now + _AWAKE_MAX
         looked = now
