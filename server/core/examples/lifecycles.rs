@@ -1,6 +1,6 @@
 //! How many task lifecycles the core alone handles in a second: submit, run, done, completion, drop. Prints one line of JSON.
 //!
-//! `cargo run --release -p thornback-core --example lifecycles`
+//! `cargo run --release -p thornback-core --example lifecycles -- [lifecycles] [in flight]`
 
 use std::time::Instant;
 
@@ -11,7 +11,9 @@ use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, 
 
 #[expect(clippy::disallowed_methods, reason = "it measures")]
 fn main() {
-    let rounds = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000_u32);
+    let mut numbers = std::env::args().skip(1).map(|n| n.parse().ok());
+    let rounds = numbers.next().flatten().unwrap_or(1_000_000_u32);
+    let in_flight = numbers.next().flatten().unwrap_or(1_000_u32);
     let mut core = Core::new(Config::new(NodeId(Id([1; 16])), Resources::cpus(2)));
     let (driver, worker) = (SessionId(1), SessionId(2));
     let mut effects = Vec::new();
@@ -69,7 +71,7 @@ fn main() {
     let mut runs: Vec<(TaskId, u32)> = Vec::new();
     let mut ready: Vec<ObjectId> = Vec::new();
     while done < rounds {
-        while submitted < rounds && submitted - done < 1000 {
+        while submitted < rounds && submitted - done < in_flight {
             let task = TaskId(Id::new(*b"lifecycl", submitted, 0));
             submitted += 1;
             let op = Op::Submit { task, declaration: 1, args: vec![], parent: None };
@@ -99,5 +101,8 @@ fn main() {
     let seconds = start.elapsed().as_secs_f64();
     let status = core.status();
     assert_eq!((status.objects, status.tasks_queued, status.tasks_running), (0, 0, 0));
-    println!("{{\"lifecycles_per_second\": {:.0}, \"lifecycles\": {rounds}}}", f64::from(rounds) / seconds);
+    println!(
+        "{{\"lifecycles_per_second\": {:.0}, \"lifecycles\": {rounds}, \"in_flight\": {in_flight}}}",
+        f64::from(rounds) / seconds
+    );
 }
