@@ -443,7 +443,7 @@ class TestInterruption:
         def interrupt() -> None:
             peer.op("submit")
             # Not while it still sends: then the session cannot tell how much went out, and resumes.
-            while sys._current_frames()[main].f_code.co_name != "fill":
+            while sys._current_frames()[main].f_code.co_name != "_receive":
                 time.sleep(0.001)
             signal.pthread_kill(main, signal.SIGINT)
 
