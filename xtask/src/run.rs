@@ -95,6 +95,17 @@ impl Program {
         }
     }
 
+    /// Runs it silently, and gives its exit status and all that it said, however it ended.
+    pub fn outcome(mut self) -> Result<(Option<i32>, String)> {
+        match self.command.stdin(Stdio::null()).output() {
+            Ok(output) => {
+                let said = [output.stdout, output.stderr].concat();
+                Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+            }
+            Err(e) => self.judge(Err(e)).map(|()| (None, String::new())),
+        }
+    }
+
     /// Runs it, passing each line of its standard output on to ours after `look` has seen it.
     pub fn watch(self, mut look: impl FnMut(&str)) -> Result {
         self.each_line(|line| {

@@ -1,6 +1,7 @@
 //! Case files: read, checked, and multiplied by their parameters. Nothing here runs a case.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -21,6 +22,16 @@ pub enum Kind {
     /// The runner is the server of a worker testee.
     Worker,
 }
+
+const CONTRACT: &str = include_str!("../../docs/testee.md");
+
+/// What a testee may claim: the first column of the table in the contract.
+pub static FEATURES: LazyLock<Vec<&str>> = LazyLock::new(|| {
+    let section = CONTRACT.split("\n## Features\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows =
+        section.unwrap_or_default().lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    rows.flat_map(|cell| cell.split(['`', ' ']).filter(|word| !word.is_empty())).collect()
+});
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +180,16 @@ pub fn parse(noun: &str, text: &str) -> Result<Vec<Case>, String> {
                 return Err(at(format!("`{carrier}` is no carrier: unix or grpc")));
             }
         }
+        for profile in &template.profiles {
+            if !crate::suite::PROFILES.iter().any(|known| known.name == *profile) {
+                return Err(at(format!("`{profile}` is no profile of the suite")));
+            }
+        }
+        for feature in template.needs.iter().chain(&template.worker_needs) {
+            if !FEATURES.contains(&feature.as_str()) {
+                return Err(at(format!("`{feature}` is no feature: there are {}", FEATURES.join(", "))));
+            }
+        }
         let mut steps = Vec::new();
         for step in template.steps {
             let line = step.referenced.line();
@@ -190,6 +211,28 @@ pub fn parse(noun: &str, text: &str) -> Result<Vec<Case>, String> {
         };
         if let Some(param) = template.params.iter().flat_map(BTreeMap::keys).find(unused) {
             return Err(at(format!("no step uses the parameter `{param}`")));
+        }
+        // What is put in for a parameter may hold no other.
+        let given: Vec<&String> = template.params.first().into_iter().flat_map(BTreeMap::keys).collect();
+        for step in &steps {
+            let text = Json::Object(step.keys.clone()).to_string();
+            for name in text.split("${").skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name)
+            {
+                if !given.iter().any(|param| *param == name) {
+                    return Err(at(format!(
+                        "line {} wants a parameter ${{{name}}}, and there is none",
+                        step.line
+                    )));
+                }
+            }
+        }
+        if template.params.iter().any(|params| {
+            params
+                .keys()
+                .filter(|key| *key != "label")
+                .ne(given.iter().copied().filter(|key| *key != "label"))
+        }) {
+            return Err(at(format!("the sets of parameters of `{name}` do not have the same names")));
         }
         cases.push(Case {
             name,

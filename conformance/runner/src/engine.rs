@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::case::Step;
 use crate::node::Observer;
 use crate::pattern::{Names, brief};
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, patience};
 use crate::process::{Answer, Testee, WorkerProcess};
 use crate::proxy::Proxy;
 use crate::schema::Side;
@@ -61,6 +61,8 @@ pub struct Stage<'a> {
     pub driver_proxy: Option<&'a Proxy>,
     /// The socket of the real server, for connections of the runner's own.
     pub server: Option<PathBuf>,
+    /// Where the real server spills to.
+    pub spill: PathBuf,
     /// Where the runner is the server.
     pub listener: Option<UnixListener>,
     pub address: String,
@@ -84,6 +86,7 @@ impl<'a> Stage<'a> {
             observer: None,
             driver_proxy: None,
             server: None,
+            spill: PathBuf::new(),
             listener: None,
             address: String::new(),
             peers: BTreeMap::new(),
@@ -170,6 +173,7 @@ impl<'a> Stage<'a> {
                     proxy.cut();
                 }
             }
+            "spoil_spilled" => self.spoil_spilled()?,
             "settles" => self.settles(&keys["status"])?,
             "connect" => {
                 let path = self.server.clone().ok_or("there is no server")?;
@@ -266,10 +270,10 @@ impl<'a> Stage<'a> {
     }
 
     fn until(&mut self, what: &str, holds: impl Fn(&mut Self) -> bool) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         while !holds(self) {
             if Instant::now() > until {
-                return Err(format!("{what} after {PATIENCE:?}"));
+                return Err(format!("{what} after {:?}", patience()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -277,7 +281,7 @@ impl<'a> Stage<'a> {
     }
 
     fn settles(&mut self, pattern: &Json) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         loop {
             let status = self.observer.as_mut().ok_or("there is no server")?.status()?;
             match self.names.matches(pattern, Some(&status)) {
@@ -288,6 +292,29 @@ impl<'a> Stage<'a> {
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
         }
+    }
+
+    /// Changes the first byte of every object that the server wrote to disk.
+    fn spoil_spilled(&mut self) -> Result<(), String> {
+        let mut folders = vec![self.spill.clone()];
+        let mut spoilt = 0;
+        while let Some(folder) = folders.pop() {
+            let entries =
+                std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+            for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let mut bytes = std::fs::read(&path).map_err(|error| error.to_string())?;
+                if let Some(first) = bytes.first_mut() {
+                    *first ^= 1;
+                    std::fs::write(&path, bytes).map_err(|error| error.to_string())?;
+                    spoilt += 1;
+                }
+            }
+        }
+        if spoilt == 0 { Err("the server has nothing on disk".to_owned()) } else { Ok(()) }
     }
 
     // Frames.
@@ -302,7 +329,7 @@ impl<'a> Stage<'a> {
 
     fn accept(&mut self, conn: String) -> Result<(), String> {
         let listener = self.listener.as_ref().ok_or("the runner is no server here")?;
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         loop {
             match listener.accept() {
                 Ok((stream, _)) => {
@@ -318,7 +345,7 @@ impl<'a> Stage<'a> {
                 Err(error) => return Err(error.to_string()),
             }
             if Instant::now() > until {
-                return Err(format!("nobody connected for {PATIENCE:?}"));
+                return Err(format!("nobody connected for {:?}", patience()));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -417,7 +444,20 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         let answer = self.answer(&name, id)?;
-        self.judge(&name, step, answer)
+        let Some(pattern) = step.keys.get("fails_by_get") else { return self.judge(&name, step, answer) };
+        // An SDK may put while its caller goes on: the failure then comes to whoever reads.
+        let mut failing = step.clone();
+        failing.keys.insert("fails".to_owned(), pattern.clone());
+        let answer = match answer {
+            Answer::Result(_) => {
+                let limit = u64::try_from(patience().as_millis()).unwrap_or(u64::MAX);
+                let command = json!({"refs": [step.keys["as"]], "timeout_ms": limit});
+                let id = self.driver(&name)?.send("get", command)?;
+                self.answer(&name, id)?
+            }
+            failed => failed,
+        };
+        self.judge(&name, &failing, answer)
     }
 
     /// Waits for a testee, and is its server meanwhile where the runner is that.
@@ -441,11 +481,11 @@ impl<'a> Stage<'a> {
         let name = step.keys.get("driver").and_then(Json::as_str).unwrap_or("main").to_owned();
         let stream = self.alias(step.keys["stream"].as_str().unwrap_or_default());
         let expected = step.keys["gives"].as_array().cloned().unwrap_or_default();
-        let patience = u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX);
+        let limit = u64::try_from(patience().as_millis()).unwrap_or(u64::MAX);
         let mut values = Vec::new();
         let failure = loop {
             let testee = self.driver(&name)?;
-            let id = testee.send("next", json!({"stream": stream, "as": "item", "timeout_ms": patience}))?;
+            let id = testee.send("next", json!({"stream": stream, "as": "item", "timeout_ms": limit}))?;
             match testee.answer(id)? {
                 Answer::Failure(failure) => break Some(failure),
                 Answer::Unsupported(feature) => return Err(self.unsupported(&name, feature)),
@@ -453,7 +493,7 @@ impl<'a> Stage<'a> {
                 Answer::Result(_) => {}
             }
             let testee = self.driver(&name)?;
-            let id = testee.send("get", json!({"refs": ["item"], "timeout_ms": patience}))?;
+            let id = testee.send("get", json!({"refs": ["item"], "timeout_ms": limit}))?;
             match testee.answer(id)? {
                 Answer::Result(result) => values.push(result["values"][0].clone()),
                 Answer::Failure(failure) => break Some(failure),
@@ -544,7 +584,9 @@ impl<'a> Stage<'a> {
         let mut command = Map::new();
         for (key, body) in &step.keys {
             let body = match key.as_str() {
-                "driver" | "later" | "fails" | "gives" | "ready" | "pending" | "item" => continue,
+                "driver" | "later" | "fails" | "fails_by_get" | "gives" | "ready" | "pending" | "item" => {
+                    continue;
+                }
                 "args" => {
                     Json::Array(body.as_array().into_iter().flatten().map(|arg| self.explicit(arg)).collect())
                 }
@@ -596,7 +638,7 @@ impl<'a> Stage<'a> {
             "get" | "wait" | "next" if !command.contains_key("timeout_ms") => {
                 command.insert(
                     "timeout_ms".to_owned(),
-                    json!(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX)),
+                    json!(u64::try_from(patience().as_millis()).unwrap_or(u64::MAX)),
                 );
             }
             "next" if !command.contains_key("as") => {

@@ -46,6 +46,9 @@ pub fn parse(name: &str, text: &str) -> Result<Vec<Entry>, String> {
         if entry.value.message.is_empty() || entry.value.reason.is_empty() {
             return Err(format!("{name}:{line}: an entry has a message and a reason"));
         }
+        if entry.value.case.chars().all(|c| c == '*') {
+            return Err(format!("{name}:{line}: `{}` names no case", entry.value.case));
+        }
         Ok(entry.value)
     };
     file.expected.into_iter().map(check).collect()

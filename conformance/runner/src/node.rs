@@ -36,11 +36,22 @@ const FUNCTIONS: &[&str] = &[
     "Together",
 ];
 
-/// A pool of a testee's workers, as the server reads it from a file. They dial `address`.
-pub fn pool(name: &str, language: &str, command: &[String], address: &str) -> Result<Json, String> {
+/// A pool of a testee's workers, as the server reads it from a file. They dial `address`, and what they say on standard error goes to the file `said`.
+pub fn pool(
+    name: &str,
+    language: &str,
+    command: &[String],
+    address: &str,
+    said: &Path,
+) -> Result<Json, String> {
     let functions: Vec<String> = FUNCTIONS.iter().map(|function| format!("conformance.{function}")).collect();
     // The server sets the address of its own; `env` has the last word.
-    let mut line = vec!["/usr/bin/env".to_owned(), format!("THORNBACK_ADDRESS={address}")];
+    let mut line = ["/bin/sh", "-c", r#"exec "$@" 2>>"$0""#].map(str::to_owned).to_vec();
+    line.extend([
+        said.to_string_lossy().into_owned(),
+        "/usr/bin/env".to_owned(),
+        format!("THORNBACK_ADDRESS={address}"),
+    ]);
     line.extend(command.iter().cloned());
     line.push("worker".to_owned());
     let folder = std::env::current_dir().map_err(|error| error.to_string())?;

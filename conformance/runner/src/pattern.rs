@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::spec::CODE_NUMBERS;
 use crate::value;
@@ -103,11 +103,15 @@ impl Names {
                         _ => {}
                     }
                 }
-                Json::Object(
-                    map.iter()
-                        .map(|(key, item)| Ok((key.clone(), self.resolve(item)?)))
-                        .collect::<Result<_, String>>()?,
-                )
+                let mut resolved = Map::new();
+                for (key, item) in map {
+                    // A failure's code may be said by its name.
+                    let code =
+                        item.as_str().and_then(|name| CODE_NUMBERS.get(name)).filter(|_| key == "code");
+                    let item = code.map_or_else(|| self.resolve(item), |number| Ok(json!(number)))?;
+                    resolved.insert(key.clone(), item);
+                }
+                Json::Object(resolved)
             }
             other => other.clone(),
         })

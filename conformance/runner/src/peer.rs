@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,19 @@ use crate::ledger::Ledger;
 use crate::pattern::{Names, brief};
 use crate::schema::{self, Frame, Side, op_parts};
 
-/// Nothing that is alive takes this long. It ends a run that hangs, and says nothing about speed.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+static PATIENCE: OnceLock<Duration> = OnceLock::new();
+
+/// Nothing that is alive takes this long. It ends what hangs, and says nothing about speed.
+pub fn patience() -> Duration {
+    *PATIENCE.get_or_init(|| Duration::from_secs(15))
+}
+
+/// Sets [`patience()`], once, before anything asks for it.
+pub fn set_patience(patience: Duration) {
+    // Only main sets it, and before it starts anything.
+    let _ = PATIENCE.set(patience);
+}
+
 /// More than any frame may have, so that what is too large is still seen.
 const READ_MAX: usize = 16 << 20;
 
@@ -130,7 +142,7 @@ impl Peer {
     pub fn expect(&mut self, pattern: &Json, names: &mut Names) -> Result<Json, String> {
         let (kind, body) = op_parts(pattern);
         let kind = kind.to_owned();
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         loop {
             if let Some(index) = self.waiting.iter().position(|op| op_parts(op).0 == kind) {
                 let op = self.waiting.remove(index).unwrap_or_default();
@@ -151,7 +163,7 @@ impl Peer {
 
     /// Waits for a frame whose numbers match.
     pub fn expect_frame(&mut self, pattern: &Json, names: &mut Names) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         loop {
             while let Some(frame) = self.headers.pop_front() {
                 let kinds: Vec<&str> = frame.ops.iter().map(|op| op_parts(op).0).collect();
@@ -190,7 +202,7 @@ impl Peer {
 
     /// Waits until the other side closes the connection.
     pub fn closed(&mut self) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         while self.pump(until)? {}
         Ok(())
     }
@@ -205,7 +217,7 @@ impl Peer {
     fn pump(&mut self, until: Instant) -> Result<bool, String> {
         match self.receive(until)? {
             Some(open) => Ok(open),
-            None => Err(format!("nothing came for {PATIENCE:?}")),
+            None => Err(format!("nothing came for {:?}", patience())),
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
-use crate::peer::PATIENCE;
+use crate::peer::patience;
 
 /// Lines of standard error that are kept for a report.
 const LINES_MAX: usize = 60;
@@ -79,7 +79,7 @@ impl Node {
             .spawn()
             .map_err(|error| format!("the server {} cannot be started: {error}", binary.display()))?;
         let errors = keep_tail(child.stderr.take().expect("it is piped"));
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         let said = loop {
             if let Ok(text) = std::fs::read_to_string(&ports) {
                 break text;
@@ -186,7 +186,7 @@ impl Testee {
                     features.filter_map(|feature| feature.as_str().map(str::to_owned)).collect();
                 Ok(testee)
             }
-            _ => Err("the testee's hello does not hold protocol 1, language and features".to_owned()),
+            _ => Err(testee.fault("its hello does not hold protocol 1, language and features")),
         }
     }
 
@@ -212,7 +212,7 @@ impl Testee {
         id: u64,
         meanwhile: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<Answer, String> {
-        let until = Instant::now() + PATIENCE + Duration::from_secs(5);
+        let until = Instant::now() + patience() + Duration::from_secs(5);
         loop {
             if let Some(index) = self.early.iter().position(|answer| answer["id"] == id) {
                 let answer = self.early.swap_remove(index);
@@ -270,12 +270,15 @@ impl Testee {
 
     fn fault(&mut self, what: &str) -> String {
         self.broken = true;
-        let ended = match self.child.try_wait() {
-            Ok(Some(status)) => format!(" ({status})"),
-            _ => String::new(),
-        };
-        // What it said on standard error is often the reason, and comes a moment later.
-        std::thread::sleep(Duration::from_millis(20));
+        // What it said on standard error is often the reason, and comes a moment later; so does its exit status.
+        let until = Instant::now() + Duration::from_millis(100);
+        let mut ended = String::new();
+        while ended.is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+            if let Ok(Some(status)) = self.child.try_wait() {
+                ended = format!(" ({status})");
+            }
+        }
         format!("the testee broke the contract: {what}{ended}\n{}", tail_text(&self.errors))
     }
 
@@ -316,7 +319,7 @@ impl WorkerProcess {
 
     /// Waits until it has ended by itself.
     pub fn ends(&mut self) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + patience();
         while Instant::now() < until {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return Ok(());

@@ -85,6 +85,9 @@ impl Finding {
     }
 }
 
+/// Lines of the workers' standard error that a failure is told with.
+const SAID_MAX: usize = 60;
+
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// Asks every testee what it can do.
@@ -164,8 +167,15 @@ fn start_node(plan: &Plan, dir: &Path, pools: &Json) -> Result<Node, String> {
     let file = dir.join("pools.json");
     std::fs::write(&file, pools.to_string()).map_err(|error| error.to_string())?;
     let mut flags: Vec<String> = plan.profile.flags.iter().map(|flag| (*flag).to_owned()).collect();
-    flags.extend(["--pools".to_owned(), file.to_string_lossy().into_owned()]);
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    flags.extend(["--pools".to_owned(), text(file)]);
+    flags.extend(["--spill-dir".to_owned(), text(spill(dir))]);
     Node::start(&plan.server, dir, &flags)
+}
+
+/// Where the node of a folder spills to.
+fn spill(dir: &Path) -> PathBuf {
+    dir.join("spill")
 }
 
 fn missing(needs: &[String], sdk: &Sdk) -> Option<String> {
@@ -182,6 +192,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
     let socket = folder.path().join("node.sock");
     let driver_proxy = Proxy::start(folder.path().join("driver.sock"), &socket, "driver")?;
     let mut worker_proxies = BTreeMap::new();
+    let said = |callee: &Sdk| folder.path().join(format!("{}.stderr", callee.name));
     let mut pools = Vec::new();
     let crosses = instances.iter().any(|(case, _)| case.pairs);
     for callee in plan.sdks.iter().filter(|callee| crosses || callee.name == sdk.name) {
@@ -191,6 +202,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
             &callee.name,
             &callee.command,
             &format!("unix:{}", proxy.path.display()),
+            &said(callee),
         )?);
         worker_proxies.insert(callee.name.clone(), proxy);
     }
@@ -225,6 +237,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                     report(finding);
                     continue;
                 }
+                let said_before = said_length(&said(callee));
                 driver_proxy.forget();
                 worker_proxy.forget();
                 let own = testees.entry(carrier).or_default();
@@ -244,6 +257,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                 stage.observer = Some(&mut observer);
                 stage.driver_proxy = Some(&driver_proxy);
                 stage.server = Some(node.unix.clone());
+                stage.spill = spill(folder.path());
                 finding.outcome = stage.run(&instance.steps);
                 finding.trace = stage.trace();
                 drop(stage);
@@ -263,6 +277,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                     finding.outcome = Outcome::Failed(breach.clone());
                 }
                 if matches!(finding.outcome, Outcome::Failed(_)) {
+                    finding.trace.extend(said_since(&said(callee), said_before));
                     finding.trace.extend(driver_proxy.trace());
                     finding.trace.extend(worker_proxy.trace());
                     finding.trace.extend(node.said().lines().map(|line| format!("server: {line}")));
@@ -274,6 +289,20 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// How much the workers of an SDK have said on standard error.
+fn said_length(file: &Path) -> u64 {
+    std::fs::metadata(file).map_or(0, |about| about.len())
+}
+
+/// What they said since it was so much; the last of it, if it was a lot.
+fn said_since(file: &Path, before: u64) -> Vec<String> {
+    let text = std::fs::read(file).unwrap_or_default();
+    let new = text.get(usize::try_from(before).unwrap_or(usize::MAX)..).unwrap_or_default();
+    let lines: Vec<String> =
+        String::from_utf8_lossy(new).lines().map(|line| format!("worker stderr: {line}")).collect();
+    lines[lines.len().saturating_sub(SAID_MAX)..].to_vec()
 }
 
 /// Leaves the testees of a case as the next one wants them.
@@ -350,6 +379,7 @@ fn server_alone(plan: &Plan, report: &dyn Fn(Finding)) -> Result<(), String> {
         let mut testees = BTreeMap::new();
         let mut stage = Stage::new(names(folder.path())?, &mut testees, &[]);
         stage.server = Some(node.unix.clone());
+        stage.spill = spill(folder.path());
         finding.outcome = stage.run(&instance.steps);
         if matches!(finding.outcome, Outcome::Failed(_)) {
             finding.trace = stage.trace();

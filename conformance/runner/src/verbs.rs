@@ -50,8 +50,8 @@ const VERBS: &[Verb] = &[
         name: "put",
         kinds: TESTEE,
         required: &["value", "as"],
-        optional: &["driver", "later", "fails"],
-        judges: FAILS,
+        optional: &["driver", "later", "fails", "fails_by_get"],
+        judges: With(&["fails", "fails_by_get"]),
     },
     Verb {
         name: "call",
@@ -140,6 +140,7 @@ const VERBS: &[Verb] = &[
     Verb { name: "await_lines", kinds: ANY, required: &["file", "count"], optional: &[], judges: Always },
     Verb { name: "cut_driver", kinds: &[Sdk], required: &[], optional: &[], judges: Never },
     Verb { name: "settles", kinds: &[Sdk], required: &["status"], optional: &[], judges: Always },
+    Verb { name: "spoil_spilled", kinds: &[Sdk, Server], required: &[], optional: &[], judges: Never },
     // Frames.
     Verb { name: "connect", kinds: &[Server], required: &[], optional: &["conn"], judges: Never },
     Verb {

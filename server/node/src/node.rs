@@ -9,12 +9,13 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use thornback_core::effect::Reply;
 use thornback_core::{Core, Effect, Input, Peer};
 use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
 use thornback_types::{Code, Failure, NodeId, SessionId, Time};
-use thornback_wire::v1::{self, server_op};
+use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::{Notify, mpsc};
 
 use crate::arenas::Arenas;
@@ -438,10 +439,16 @@ impl Node {
             Taken::Core(op) => return self.feed(Input::Op { session: id, op }),
             Taken::Wire(op) => op,
         };
-        match convert::op(op) {
-            Ok(Asked::Core(op)) => self.feed(Input::Op { session: id, op }),
-            Ok(asked) => self.answer(id, asked),
-            Err(failure) => self.refuse(id, *failure),
+        let request = if let client_op::Op::Request(request) = &op { Some(request.number) } else { None };
+        match (convert::op(op), request) {
+            (Ok(Asked::Core(op)), _) => self.feed(Input::Op { session: id, op }),
+            (Ok(asked), _) => self.answer(id, asked),
+            // Whoever asks waits for its reply.
+            (Err(failure), Some(number)) => {
+                let reply = convert::reply(number, Reply::Failure(failure));
+                self.tell(id, server_op::Op::Reply(Box::new(reply)));
+            }
+            (Err(failure), None) => self.refuse(id, *failure),
         }
     }
 

@@ -85,7 +85,7 @@ impl Report<'_> {
             .each()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Failed | Verdict::ExpectedFailure))
             .map(|(finding, verdict)| {
-                json!({"case": finding.instance, "who": finding.who(), "carrier": finding.carrier, "expected": verdict == Verdict::ExpectedFailure, "reason": reason(finding)})
+                json!({"case": finding.instance, "who": finding.who(), "carrier": finding.carrier, "expected": verdict == Verdict::ExpectedFailure, "reason": reason(finding), "trace": finding.trace})
             })
             .collect();
         json!({

@@ -209,12 +209,23 @@ impl Node {
             Op::Put { object, value } => self.put(session, object, value),
             Op::Declare { number, declaration } => self.declare(session, number, declaration),
             Op::CreateActor { actor, declaration, args, options } => {
+                if !options.name.is_empty() {
+                    return Err(invalid(
+                        "A named actor is created by a request, whose reply says who has the name.",
+                    ));
+                }
                 self.create_actor(session, actor, declaration, args, options, None)
             }
             Op::Cancel { id, force, recursive } => self.cancel(session, id, force, recursive),
             Op::Kill { actor, restart, graceful } => self.kill_actor(session, actor, restart, graceful),
             Op::Consumed { task, count } => self.consumed(session, task, count),
-            Op::Create { object, size, task } => self.create(session, object, size, task),
+            Op::Create { object, size, task } => {
+                // Whoever asks for room waits for its answer, which is never `Refused`.
+                if let Err(failure) = self.create(session, object, size, task) {
+                    self.send(session, Message::Created { object, outcome: Err(failure) });
+                }
+                Ok(())
+            }
             Op::Write { object, offset, data } => self.write(session, object, offset, data),
             Op::Seal { object, refs } => self.seal(session, object, refs),
             Op::Abort { object } => self.abort(session, object),

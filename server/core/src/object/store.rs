@@ -110,14 +110,8 @@ impl Node {
                 self.new_object(object, job);
                 job
             }
-            Some((task, attempt)) => match self.prepare_output(session, object, task, attempt) {
-                // An earlier attempt stored it, and it is good: the worker is told so in the answer that it waits for.
-                Err(failure) if failure.is(Code::DuplicateId) => {
-                    self.send(session, Message::Created { object, outcome: Err(failure) });
-                    return Ok(());
-                }
-                prepared => prepared?,
-            },
+            // If an earlier attempt stored it, and it is good, the worker is told so by the code (DUPLICATE_ID).
+            Some((task, attempt)) => self.prepare_output(session, object, task, attempt)?,
         };
         let _ = job;
         if padded(size) > self.store.capacity {

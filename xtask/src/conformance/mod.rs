@@ -2,6 +2,8 @@
 //!
 //! The suite itself is `conformance/runner`; what is known here is only how each SDK's testee is built and started.
 
+mod broken;
+
 use std::path::PathBuf;
 
 use crate::npm::Npm;
@@ -37,6 +39,9 @@ pub struct Args {
     /// Run nothing, but write the page of rules and their cases again.
     #[arg(long)]
     trace: bool,
+    /// Test the suite itself: testees that are broken on purpose must be reported, each for its fault. With --only, faults whose name contains that.
+    #[arg(long)]
+    broken: bool,
 }
 
 /// How the testee of an SDK is made and started.
@@ -55,6 +60,9 @@ const SDKS: &[Sdk] = &[
 ];
 
 pub fn main(repo: &Repo, args: &Args) -> Result {
+    if args.broken {
+        return broken::check(repo, &args.only);
+    }
     let runner = build(repo)?;
     if args.trace {
         let page = Program::new(&runner, repo.root()).args(["trace"]).capture()?;
@@ -105,6 +113,7 @@ pub fn check(repo: &Repo) -> Result {
     if repo.read(TRACE)? != page {
         return Err(format!("{TRACE} is stale: run `cargo xtask conformance --trace`"));
     }
+    broken::check(repo, &[])?;
     let args = Args {
         sdk: vec!["all".to_owned()],
         only: Vec::new(),
@@ -113,6 +122,7 @@ pub fn check(repo: &Repo) -> Result {
         json: None,
         verbose: false,
         trace: false,
+        broken: false,
     };
     main(repo, &args)
 }
