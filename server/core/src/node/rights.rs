@@ -9,12 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thornback_types::{Failure, JobId, ObjectId, PlacementGroupId, SessionId};
+use thornback_types::{JobId, ObjectId, PlacementGroupId, SessionId, TaskId};
 
 use crate::input::{Arg, ArgValue, Output};
 use crate::node::session::{Session, is_of};
 use crate::node::worker::WorkerState;
-use crate::node::{DEAD_MAX, Node};
+use crate::node::{DEAD_MAX, Node, Taken};
 use crate::object::{ObjectRecord, unknown};
 use crate::recent::Recent;
 
@@ -79,7 +79,22 @@ impl Node {
 
     /// The job that a session acts for first of all; none for a worker of all jobs that has nothing to run.
     pub(crate) fn acting_job(&self, session: SessionId) -> JobId {
-        self.acting_for(session, |_| true).unwrap_or_default()
+        self.sessions.get(&session).map_or_else(JobId::default, |state| self.first_job(state))
+    }
+
+    /// The job that an operation of a session works for: that of the task which it runs and names, if there is one.
+    pub(crate) fn job_for(&self, session: SessionId, parent: Option<TaskId>) -> JobId {
+        let Some(state) = self.sessions.get(&session) else { return JobId::default() };
+        let parent = parent.filter(|_| state.worker.is_some()).and_then(|task| self.runs.get(&task));
+        let parent = parent.filter(|run| run.worker == state.worker);
+        parent.map_or_else(|| self.first_job(state), |run| run.spec.job)
+    }
+
+    fn first_job(&self, session: &Session) -> JobId {
+        if session.job != JobId::default() {
+            return session.job;
+        }
+        self.find_job(session, |_| true).unwrap_or_default()
     }
 
     fn acting_for(&self, session: SessionId, is_it: impl Fn(JobId) -> bool) -> Option<JobId> {
@@ -123,14 +138,14 @@ impl Node {
     }
 
     /// Takes what a session has no right to out of the arguments of a call. If one stands for it, the call fails with what is returned.
-    pub(crate) fn screen_args(&self, session: SessionId, args: &mut [Arg]) -> Result<(), Failure> {
+    pub(crate) fn screen_args(&self, session: SessionId, args: &mut [Arg]) -> Taken {
         let mut denied = Ok(());
         for arg in args {
             match &mut arg.value {
                 ArgValue::Value(value) => self.screen_refs(session, &mut value.refs),
                 ArgValue::Ref(object) if self.may_use(session, *object) => {}
                 ArgValue::Ref(object) => {
-                    denied = denied.and(Err(unknown(*object)));
+                    denied = denied.and(Err(Box::new(unknown(*object))));
                     arg.value = ArgValue::Value(thornback_types::Value::nil());
                 }
             }

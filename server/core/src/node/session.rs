@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, Id, JobId, NodeId, ObjectId, SessionId, TaskId, WorkerId};
+use thornback_types::{Code, Failure, Id, JobId, NodeId, ObjectId, SessionId, WorkerId};
 
 use crate::effect::{Effect, Message, Reply};
 use crate::input::{Declaration, Op, Peer, Request};
@@ -319,14 +319,6 @@ impl Node {
         declared
             .cloned()
             .ok_or_else(|| invalid(format!("Declaration {number} was never made in this session.")))
-    }
-
-    /// The job that an operation of a session works for: that of the task it runs and names, if there is one.
-    pub(crate) fn job_for(&self, session: SessionId, parent: Option<TaskId>) -> JobId {
-        let worker = self.sessions.get(&session).and_then(|s| s.worker);
-        let parent = parent.and_then(|task| self.runs.get(&task));
-        let parent = parent.filter(|run| worker.is_some() && run.worker == worker);
-        parent.map_or_else(|| self.acting_job(session), |run| run.spec.job)
     }
 
     pub(crate) fn namespace_of(&self, session: SessionId) -> String {

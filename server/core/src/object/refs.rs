@@ -159,6 +159,9 @@ impl Node {
     fn remove_record(&mut self, object: ObjectId) {
         let Some(record) = self.objects.remove(&object) else { return };
         self.forget_rights_to(object, &record);
+        if let Some(rare) = &record.rare {
+            self.tell_fetchers_of_nothing(object, &rare.fetchers);
+        }
         for inner in record.contained() {
             self.release(*inner, 1);
         }

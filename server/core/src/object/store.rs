@@ -529,6 +529,22 @@ impl Node {
         self.send(session, Message::LocatedInline { object, outcome });
     }
 
+    /// An object was freed while its bytes were on their way to some who asked for them. (A run counts its arguments, so it is not among these.)
+    pub(super) fn tell_fetchers_of_nothing(&mut self, object: ObjectId, fetchers: &[Fetcher]) {
+        for fetcher in fetchers {
+            match *fetcher {
+                Fetcher::Session(session) => {
+                    let outcome = Err(Arc::new(super::ready::unknown(object)));
+                    self.send(session, Message::LocatedInline { object, outcome });
+                }
+                Fetcher::Node(node) => {
+                    self.mail(node, crate::message::PeerMessage::Offer { object, location: None });
+                }
+                Fetcher::Run(_) | Fetcher::Quiet => {}
+            }
+        }
+    }
+
     pub(super) fn fail_fetchers(&mut self, object: ObjectId, failure: &Arc<Failure>) {
         let Some(rare) = self.objects.get_mut(&object).and_then(|record| record.rare.as_mut()) else {
             return;

@@ -221,8 +221,10 @@ impl Node {
         mut outcome: Result<Vec<Output>, Box<Failure>>,
     ) -> Taken {
         let (id, _) = self.worker_of(session)?;
-        for output in outcome.iter_mut().flatten() {
-            self.screen_output(session, output);
+        if let Ok(outputs) = &mut outcome {
+            for output in outputs {
+                self.screen_output(session, output);
+            }
         }
         let now = self.now;
         let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };

@@ -39,7 +39,7 @@ impl Node {
     }
 
     /// Goes on with a task that was just made, unless it names what its submitter has no right to.
-    pub(crate) fn begin(&mut self, id: TaskId, may: Result<(), Failure>) {
+    pub(crate) fn begin(&mut self, id: TaskId, may: Taken) {
         match may {
             Ok(()) => self.when_dependencies_are_ready(id),
             Err(failure) => self.end_task(id, &failure, true),
