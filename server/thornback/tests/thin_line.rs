@@ -29,18 +29,30 @@ fn a_task_runs_on_a_worker_and_its_result_comes_back() {
 }
 
 #[test]
-fn a_small_value_is_put_and_watched_by_another() {
+fn a_small_value_is_put_and_watched_by_one_who_was_given_its_ref_and_by_no_other() {
     let node = Node::start();
+    let mut worker = node.worker("echo", &["echo"]);
     let mut one = node.driver();
     let object = output(fresh(), 1);
-    one.send([client_op::Op::Put(v1::Put { object: object.clone(), value: Some(raw_value(b"shared")) })]);
-    // A reply says that all before it was taken.
-    one.request(1, v1::request::Request::GetStatus(v1::GetStatus {}));
-    let mut other = node.driver();
-    other.send([client_op::Op::Watch(v1::Watch { objects: vec![object.clone()] })]);
-    let server_op::Op::Completion(completion) = other.next() else { panic!("no completion") };
+    let refers = v1::Value { refs: vec![object.clone()], ..raw_value(b"") };
+    one.send([
+        client_op::Op::Put(v1::Put { object: object.clone(), value: Some(raw_value(b"shared")) }),
+        declare(1, "echo"),
+        submit(fresh(), 1, vec![arg(refers)]),
+    ]);
+    let server_op::Op::Declare(_) = worker.next() else { panic!("the worker was told of no function") };
+    let server_op::Op::Run(_) = worker.next() else { panic!("the worker was given nothing to run") };
+    let watch = client_op::Op::Watch(v1::Watch { objects: vec![object.clone()] });
+    worker.send([watch.clone()]);
+    let server_op::Op::Completion(completion) = worker.next() else { panic!("no completion") };
     assert_eq!(completion.object, object);
     assert_eq!(completion.outcome, Some(completion::Outcome::Value(raw_value(b"shared"))));
+
+    let mut other = node.driver();
+    other.send([watch]);
+    let server_op::Op::Completion(completion) = other.next() else { panic!("no completion") };
+    let Some(completion::Outcome::Failure(failure)) = completion.outcome else { panic!("it was told more") };
+    assert_eq!(failure.code, thornback_types::Code::ObjectNotFound.number());
 }
 
 #[test]
