@@ -18,6 +18,9 @@ import { SharedWriter } from "./slab.js";
 /** The other thread is told of what was handled when it is so much. */
 const CONSUMED_BYTES = 1024 * 1024;
 
+/** What is finished when the program ends has so long to be sent. */
+const EXIT_MS = 1_000;
+
 /** The thread of a session, before the session is opened: it can get ready while the worker's module is loaded. */
 export class SessionThread {
   readonly #words = new Int32Array(new SharedArrayBuffer(4 * Word.Count));
@@ -69,6 +72,7 @@ class Link implements Conversation {
     worker.on("error", (error) => {
       this.#end(errorOf("INTERNAL", `the thread of the session failed: ${error.message}`, { cause: error }));
     });
+    process.on("exit", this.#drain);
     worker.on("exit", () => {
       this.#end(errorOf("CONNECTION_LOST", "the thread of the session ended"));
     });
@@ -174,6 +178,19 @@ class Link implements Conversation {
     if (Atomics.exchange(this.#words, Word.Nudged, 1) === 0) this.#tell({ kind: "look" });
   }
 
+  /** Code that ends its process takes the other thread with it, and what was finished before must not be lost so. Nothing but waiting is possible here. */
+  readonly #drain = (): void => {
+    if (this.#ended || !this.#welcome) return;
+    this.flush();
+    const until = performance.now() + EXIT_MS;
+    for (;;) {
+      const taken = Atomics.load(this.#words, Word.Taken);
+      const left = until - performance.now();
+      if (taken === this.#written || left <= 0) return;
+      Atomics.wait(this.#words, Word.Taken, taken, left);
+    }
+  };
+
   #tell(message: ToSession): void {
     this.#worker.postMessage(message);
   }
@@ -239,6 +256,7 @@ class Link implements Conversation {
   #end(error: ThornbackError): void {
     if (this.#ended) return;
     this.#ended = error;
+    process.off("exit", this.#drain);
     this.#closing?.();
     if (this.#opening) this.#opening.reject(error);
     else this.#handler.handleEnd(error);

@@ -104,6 +104,8 @@ class Relay implements Handler {
     }
     if (taken > 0) session.flush();
     Atomics.add(words, Word.Taken, taken);
+    // Somebody waits for it who is about to end.
+    Atomics.notify(words, Word.Taken);
     this.#tellRoom();
   }
 

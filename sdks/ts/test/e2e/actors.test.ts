@@ -98,6 +98,19 @@ test("a named actor is found, is there once, and lives as long as it is detached
   await assert.rejects(counter.call.add(1).get(), ActorDiedError);
 });
 
+test("what was finished before an actor ended its process is not lost with it", async () => {
+  for (let round = 0; round < 5; round++) {
+    const counter = remote.Counter.create(0);
+    const added = Array.from({ length: 20 }, () => counter.call.add(1));
+    const died = counter.call.die();
+    assert.deepEqual(
+      await client.get(added),
+      added.map((_, n) => n + 1),
+    );
+    await assert.rejects(died.get(), ActorDiedError);
+  }
+});
+
 test("an actor is started again as often as it may be", async () => {
   using counter = remote.Counter.with({ maxRestarts: 1 }).create(1);
   await counter.call.add(5).get();
