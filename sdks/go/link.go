@@ -367,17 +367,23 @@ func (l *link) handleReply(reply *pb.Reply) {
 // handleRefused fails what an operation would have made.
 func (l *link) handleRefused(refused *pb.Refused) {
 	e := errorOf(refused.GetFailure())
+	if made, ok := wire.ParseID(refused.GetId()); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch s := l.slots.get(made); {
+		case s != nil:
+			l.fail(s, e)
+		case l.failOutputs(made, e):
+		default:
+			go l.notice(e)
+		}
+		return
+	}
 	op, msg := l.sess.Operation(refused.GetSeq(), refused.GetIndex())
 	id, _ := firstID(msg)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch op {
-	case opSubmit, opCall, opCreateActor:
-		l.failOutputs(id, e)
-	case opPut, opSeal:
-		if s := l.slots.get(id); s != nil {
-			l.fail(s, e)
-		}
 	case opCreate:
 		if c := l.creates[id]; c != nil {
 			delete(l.creates, id)
@@ -412,15 +418,16 @@ func (l *link) handleRefused(refused *pb.Refused) {
 	}
 }
 
-// failOutputs fails whatever a task would have made. mu is held.
-func (l *link) failOutputs(task ID, e *Error) {
-	if s := l.streams[task.WithIndex(0)]; s != nil {
-		s.end(e)
+// failOutputs fails whatever a task would have made, and says whether that was anything. mu is held.
+func (l *link) failOutputs(task ID, e *Error) bool {
+	stream := l.streams[task.WithIndex(0)]
+	if stream != nil {
+		stream.end(e)
 	}
 	for index := uint32(1); ; index++ {
 		s := l.slots.get(task.WithIndex(index))
 		if s == nil {
-			return
+			return stream != nil || index > 1
 		}
 		l.fail(s, e)
 	}

@@ -2,6 +2,7 @@ package thornback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -232,6 +233,9 @@ func (l *link) write(ctx context.Context, id ID, value *encoded, task ID, attemp
 		return failed(CodeUnserializable, "%v", err)
 	}
 	at, err := l.create(ctx, id, layout.Size, task, attempt)
+	if !task.IsZero() && errors.Is(err, CodeDuplicateID) {
+		return nil // An earlier attempt has stored it (DATA-021).
+	}
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 //! What both roles share: a conversation that has been opened, with its two directions, its connection and its end.
 
 use bytes::Bytes;
-use thornback_types::{Code, Failure, Time};
+use thornback_types::{Code, Failure, Id, Time};
 use thornback_wire::{Message, convert, hot, v1};
 
 use crate::event::{End, Event};
@@ -199,6 +199,7 @@ impl<S: Side> Conversation<S> {
                     let position = Position { seq, index: u32::try_from(index).unwrap_or(u32::MAX) };
                     self.refuse(
                         position,
+                        None,
                         Failure::new(
                             Code::UnknownOperation,
                             "this version of the server does not know the operation",
@@ -219,8 +220,14 @@ impl<S: Side> Conversation<S> {
     }
 
     /// Tells the peer that an operation of its was not taken.
-    pub(crate) fn refuse(&mut self, at: Position, failure: Failure) -> Result<(), Failure> {
-        let refused = v1::Refused { seq: at.seq, index: at.index, failure: Some(failure.into()) };
+    pub(crate) fn refuse(
+        &mut self,
+        at: Position,
+        makes: Option<Id>,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let id = makes.map_or_else(Bytes::new, |id| Bytes::copy_from_slice(&id.0));
+        let refused = v1::Refused { seq: at.seq, index: at.index, failure: Some(failure.into()), id };
         match S::refused(refused).map_or(Ok(()), |op| self.send(op)) {
             Err(SendError::QueueFull { .. }) => Err(Failure::new(
                 Code::LimitExceeded,

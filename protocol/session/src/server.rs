@@ -1,7 +1,7 @@
 //! The role of a node: one [`Server`] for each session, and a [`Knock`] for each connection that has not got one yet.
 
 use bytes::Bytes;
-use thornback_types::{Code, Failure, Time};
+use thornback_types::{Code, Failure, Id, Time};
 use thornback_wire::convert::WireId;
 use thornback_wire::framing::FRAME_BYTES_MAX;
 use thornback_wire::v1::{self, client_op, server_op};
@@ -219,9 +219,9 @@ impl<M: hot::Make> Server<M> {
         self.conversation.send_hot(op)
     }
 
-    /// Answers one operation of the client with `Refused`; the session goes on.
-    pub fn refuse(&mut self, at: Position, failure: Failure) {
-        if let Err(failure) = self.conversation.refuse(at, failure) {
+    /// Answers one operation of the client with `Refused`; the session goes on. `makes` is what it would have made.
+    pub fn refuse(&mut self, at: Position, makes: Option<Id>, failure: Failure) {
+        if let Err(failure) = self.conversation.refuse(at, makes, failure) {
             self.conversation.violated(failure);
         }
     }

@@ -138,7 +138,7 @@ fn server_conversation() {
                     for (at, _op) in received {
                         assert_eq!(at.seq, before);
                         if at.index % 7 == 0 {
-                            server.refuse(at, Failure::default());
+                            server.refuse(at, None, Failure::default());
                         }
                     }
                 }

@@ -512,29 +512,19 @@ export class Runtime implements Handler, Referrer {
     this.onRest?.();
   }
 
-  handleRefused(op: ClientOp | undefined, error: ThornbackError): void {
-    switch (op?.op.case) {
-      case "submit":
-      case "call":
-        this.#failOutputs(fromBytes(op.op.value.task), error);
+  handleRefused(made: Id | undefined, op: ClientOp | undefined, error: ThornbackError): void {
+    if (made !== undefined) {
+      const slot = this.#slots.get(made);
+      if (slot) {
+        slot.counted = false;
+        if (!slot.ready) slot.fail(error);
         return;
-      case "put":
-      case "seal":
-      case "write": {
-        const slot = this.#slots.get(fromBytes(op.op.value.object));
-        if (slot) {
-          slot.counted = false;
-          slot.fail(error);
-          return;
-        }
-        break;
       }
-      case "request":
-        this.#replies.get(Number(op.op.value.number))?.reject(error);
-        this.#replies.delete(Number(op.op.value.number));
-        return;
-      default:
-        if (error.failure && error.failure.task.length === 16 && this.#failOutputs(fromBytes(error.failure.task), error)) return;
+      if (this.#failOutputs(made, error)) return;
+    } else if (op?.op.case === "request") {
+      this.#replies.get(Number(op.op.value.number))?.reject(error);
+      this.#replies.delete(Number(op.op.value.number));
+      return;
     }
     this.#listener.notice(error);
   }

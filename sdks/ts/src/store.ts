@@ -1,5 +1,6 @@
 // Large values on their way into the object store and out of it, in pieces: this language cannot map shared memory, so their bytes travel in frames.
 
+import { CODES } from "./codes.js";
 import { errorOf, fromFailure, type ThornbackError } from "./errors.js";
 import type { Created, Located } from "./gen/thornback/v1/object_pb.js";
 import { pieceOf, type Plan, planOf, valueOf } from "./layout.js";
@@ -15,6 +16,8 @@ const QUEUED_BYTES_MAX = 2 * 1024 * 1024;
 
 interface Storing {
   readonly object: Id;
+  /** Of a task that runs here, not a put. */
+  readonly isResult: boolean;
   readonly plan: Plan;
   readonly encoded: Encoded;
   offset: number;
@@ -52,7 +55,7 @@ export class Store {
       value: { $typeName: "thornback.v1.Create", object: toBytes(object), size: BigInt(plan.size), task: toBytes(task), attempt },
     });
     return new Promise((resolve, reject) => {
-      this.#creates.set(object, { object, plan, encoded, offset: 0, dependents: [], resolve, reject });
+      this.#creates.set(object, { object, isResult: task !== NO_ID, plan, encoded, offset: 0, dependents: [], resolve, reject });
     });
   }
 
@@ -107,6 +110,11 @@ export class Store {
       return;
     }
     let error: ThornbackError;
+    if (outcome.case === "failure" && storing.isResult && outcome.value.code === CODES.DUPLICATE_ID) {
+      // An earlier attempt has stored it (DATA-021).
+      storing.resolve();
+      return;
+    }
     if (outcome.case === "failure") error = fromFailure(outcome.value);
     else {
       error = errorOf("INTERNAL", "the node gave shared memory to a session that has not asked for any");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thornback_types::{
-    ActorId, Failure, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value, WorkerId,
+    ActorId, Failure, Id, NodeId, ObjectId, PlacementGroupId, Resources, SessionId, TaskId, Value, WorkerId,
 };
 
 use crate::link::Packet;
@@ -29,7 +29,12 @@ pub enum Input {
     /// It could not be started; `reason` is for people.
     WorkerStartFailed { worker: WorkerId, reason: String },
     /// A worker process is gone.
-    WorkerExited { worker: WorkerId, status: ExitStatus },
+    WorkerExited {
+        worker: WorkerId,
+        status: ExitStatus,
+        /// The end of what it wrote to its standard error, which says why a start failed.
+        last_words: String,
+    },
     /// Lines that a worker printed, to be passed to its driver.
     WorkerPrinted { worker: WorkerId, lines: Arc<Printed> },
     /// How much memory the machine has left, and what each worker takes; given a few times a second.
@@ -200,6 +205,19 @@ pub enum Op {
         number: u64,
         request: Request,
     },
+}
+
+impl Op {
+    /// What a client waits for in vain if this is refused: the task, actor or object that it would have made.
+    #[must_use]
+    pub fn makes(&self) -> Option<Id> {
+        match self {
+            Op::Submit { task, .. } | Op::Call { task, .. } => Some(task.0),
+            Op::CreateActor { actor, .. } => Some(actor.0),
+            Op::Put { object, .. } | Op::Seal { object, .. } => Some(object.0),
+            _ => None,
+        }
+    }
 }
 
 /// The control requests that change state. (Those that only look, `GetStatus` and `ListState`, read `Core` directly.)

@@ -50,7 +50,7 @@ impl Node {
                     // The object would have a hole. The one who writes it is the one whose operation is being taken.
                     let failure =
                         Failure::new(Code::OutOfMemory, format!("the object cannot be written: {error}"));
-                    if let Some((session, _)) = self.position {
+                    if let Some(session) = self.session_taken() {
                         self.end_session(session, Some(failure));
                     }
                 }

@@ -173,14 +173,16 @@ fn arguments_without_meaning() {
     let short =
         client_op::Op::Submit(v1::Submit { task: Bytes::from_static(b"short"), ..Default::default() });
     let output_for_task =
-        client_op::Op::Submit(v1::Submit { task: output(fresh(), 3), ..Default::default() });
-    let undeclared = submit(fresh(), 42, Vec::new());
+        |task: &Bytes| client_op::Op::Submit(v1::Submit { task: task.clone(), ..Default::default() });
+    let (task, called, actor) = (fresh(), fresh(), fresh());
+    let (unformed, too_large, unfilled) = (output(fresh(), 1), output(fresh(), 1), output(fresh(), 1));
+    let undeclared = submit(task, 42, Vec::new());
     let formless = client_op::Op::Put(v1::Put {
-        object: output(fresh(), 1),
+        object: unformed.clone(),
         value: Some(v1::Value { format: 77, ..Default::default() }),
     });
     let large = client_op::Op::Put(v1::Put {
-        object: output(fresh(), 1),
+        object: too_large.clone(),
         value: Some(v1::Value {
             format: v1::Format::Raw.into(),
             data: vec![0; 200 << 10].into(),
@@ -189,20 +191,39 @@ fn arguments_without_meaning() {
     });
     let backwards =
         client_op::Op::Declare(Box::new(v1::Declare { number: 1, returns: -2, ..Default::default() }));
-    client.send([short, output_for_task, undeclared, formless, large, backwards]);
-    for (index, expected) in [
-        Code::InvalidArgument,
-        Code::InvalidArgument,
-        Code::InvalidArgument,
-        Code::UnsupportedFormat,
-        Code::LimitExceeded,
-        Code::InvalidArgument,
+    // Arguments that are neither value nor ref, so it is refused before it comes to the core.
+    let call = client_op::Op::Call(v1::Call {
+        task: bytes(called),
+        actor: bytes(actor),
+        args: vec![v1::Arg::default()],
+        ..Default::default()
+    });
+    let create = client_op::Op::CreateActor(Box::new(v1::CreateActor {
+        actor: bytes(actor),
+        declaration: 42,
+        ..Default::default()
+    }));
+    let seal = client_op::Op::Seal(v1::Seal { object: unfilled.clone(), refs: Vec::new() });
+    let ill = output(fresh(), 3);
+    client.send([short, output_for_task(&ill), undeclared, formless, large, backwards, call, create, seal]);
+    // What would have been made is named, so that whoever waits for it does not wait for ever.
+    for (index, (expected, made)) in [
+        (Code::InvalidArgument, Bytes::new()),
+        (Code::InvalidArgument, ill.clone()),
+        (Code::InvalidArgument, bytes(task)),
+        (Code::UnsupportedFormat, unformed),
+        (Code::LimitExceeded, too_large),
+        (Code::InvalidArgument, Bytes::new()),
+        (Code::InvalidArgument, bytes(called)),
+        (Code::InvalidArgument, bytes(actor)),
+        (Code::InvalidArgument, unfilled),
     ]
     .into_iter()
     .enumerate()
     {
         let answer = refused(&mut client);
         assert_eq!((answer.seq, answer.index as usize, code(&answer)), (1, index, Some(expected)));
+        assert_eq!(answer.id, made, "operation {index}");
     }
 }
 

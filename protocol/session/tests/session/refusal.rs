@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use thornback_session::End;
-use thornback_types::{Code, Failure};
+use thornback_types::{Code, Failure, Id};
 use thornback_wire::Message;
 use thornback_wire::v1::{self, server_op};
 
@@ -10,11 +10,15 @@ use crate::support::{Pair, mark, ops_in};
 
 fn refusals(pair: &mut Pair) -> Vec<(u64, u32, u32)> {
     pair.collect();
-    let refusal = |op| match op {
-        server_op::Op::Refused(refused) => (refused.seq, refused.index, refused.failure.unwrap().code),
+    let numbers = |refused: v1::Refused| (refused.seq, refused.index, refused.failure.unwrap().code);
+    pair.to_client.drain(..).flat_map(ops_in).map(refusal).map(numbers).collect()
+}
+
+fn refusal(op: server_op::Op) -> v1::Refused {
+    match op {
+        server_op::Op::Refused(refused) => *refused,
         other => panic!("{other:?}"),
-    };
-    pair.to_client.drain(..).flat_map(ops_in).map(refusal).collect()
+    }
 }
 
 /// A frame with operations of a later version between two that are known.
@@ -47,10 +51,17 @@ fn an_owner_refuses_what_it_was_given() {
     pair.collect();
     let frame = pair.to_server.pop_front().unwrap();
     for (position, _) in pair.server.handle_frame(pair.now, frame) {
-        pair.server.refuse(position, Failure::new(Code::DuplicateId, "the id is in use"));
+        let made = (position.index == 1).then_some(Id([7; 16]));
+        pair.server.refuse(position, made, Failure::new(Code::DuplicateId, "the id is in use"));
     }
-    let duplicate = Code::DuplicateId.number();
-    assert_eq!(refusals(&mut pair), [(1, 0, duplicate), (1, 1, duplicate)]);
+    pair.collect();
+    let answers: Vec<v1::Refused> = pair.to_client.drain(..).flat_map(ops_in).map(refusal).collect();
+    let told: Vec<_> = answers.iter().map(|refused| (refused.seq, refused.index, &refused.id[..])).collect();
+    assert_eq!(told, [(1, 0, &[][..]), (1, 1, &[7; 16][..])]);
+    let duplicate = |refused: &v1::Refused| {
+        refused.failure.as_ref().is_some_and(|failure| failure.code == Code::DuplicateId.number())
+    };
+    assert!(answers.iter().all(duplicate));
 }
 
 #[test]

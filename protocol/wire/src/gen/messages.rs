@@ -1166,6 +1166,10 @@ pub struct Refused {
     pub index: u32,
     #[prost(message, optional, tag = "3")]
     pub failure: ::core::option::Option<Failure>,
+    /// What the operation would have made: the task of Submit and Call, the actor of CreateActor, the object of Put and Seal. Empty for the others, and
+    /// where that id itself cannot be read.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub id: ::prost::bytes::Bytes,
 }
 /// Something that the user should know, though nothing failed: INFEASIBLE, WORKER_START_FAILED, …
 #[derive(Clone, PartialEq, ::prost::Message)]

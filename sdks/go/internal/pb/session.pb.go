@@ -1724,10 +1724,13 @@ func (x *Goodbye) GetFailure() *Failure {
 
 // An operation was not taken. `seq` and `index` name it: the frame, and its place there from 0.
 type Refused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Index         uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Failure       *Failure               `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Seq     uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Index   uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Failure *Failure               `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	// What the operation would have made: the task of Submit and Call, the actor of CreateActor, the object of Put and Seal. Empty for the others, and
+	// where that id itself cannot be read.
+	Id            []byte `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1779,6 +1782,13 @@ func (x *Refused) GetIndex() uint32 {
 func (x *Refused) GetFailure() *Failure {
 	if x != nil {
 		return x.Failure
+	}
+	return nil
+}
+
+func (x *Refused) GetId() []byte {
+	if x != nil {
+		return x.Id
 	}
 	return nil
 }
@@ -1954,11 +1964,12 @@ const file_thornback_v1_session_proto_rawDesc = "" +
 	"\x04Pong\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\x04R\x05nonce\":\n" +
 	"\aGoodbye\x12/\n" +
-	"\afailure\x18\x01 \x01(\v2\x15.thornback.v1.FailureR\afailure\"b\n" +
+	"\afailure\x18\x01 \x01(\v2\x15.thornback.v1.FailureR\afailure\"r\n" +
 	"\aRefused\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\rR\x05index\x12/\n" +
-	"\afailure\x18\x03 \x01(\v2\x15.thornback.v1.FailureR\afailure\"9\n" +
+	"\afailure\x18\x03 \x01(\v2\x15.thornback.v1.FailureR\afailure\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\fR\x02id\"9\n" +
 	"\x06Notice\x12/\n" +
 	"\afailure\x18\x01 \x01(\v2\x15.thornback.v1.FailureR\afailure*>\n" +
 	"\x04Role\x12\x14\n" +

@@ -431,17 +431,15 @@ class Runtime(ObjectTable):
     def _handle_refused(self, message: session_pb2.Refused) -> None:
         """An operation was not taken: whoever waits for what it would have given learns why."""
         failure = message.failure
+        if message.id:
+            # It may not be found any more: the frame is acknowledged before its last operation is taken (SESSION-063).
+            if not self._fail_object(message.id, Failed(failure)) and not self._fail_returns(message.id, Failed(failure)):
+                self._tell_user(f"the node refused an operation: {failure.message}")
+            return
         refused = self.session.find_operation(message.seq, message.index)
         kind = refused.WhichOneof("op") if refused is not None else None
         operation = getattr(refused, kind) if kind is not None else None
-        if kind in ("submit", "call") and operation is not None:
-            self._fail_returns(operation.task, Failed(failure))
-        elif kind == "create_actor" and operation is not None:
-            self._fail_returns(operation.actor, Failed(failure))
-        elif kind == "put" and operation is not None:
-            if operation.object in self._state:
-                self._state[operation.object] = Failed(failure)
-        elif kind in ("create", "fetch") and operation is not None:
+        if kind in ("create", "fetch") and operation is not None:
             self.refuse_stored(kind, operation.object, lambda: _errors.from_failure(failure))
         elif kind == "watch" and operation is not None:
             for id in operation.objects:
@@ -455,7 +453,8 @@ class Runtime(ObjectTable):
         else:
             self._tell_user(f"the node refused an operation ({kind or 'unknown'}): {failure.message}")
 
-    def _fail_returns(self, task: bytes, failed: Failed) -> None:
+    def _fail_returns(self, task: bytes, failed: Failed) -> bool:
+        """Fails whatever a task would have made, and says whether that was anything."""
         index = 1
         while self._fail_object(task[:12] + index.to_bytes(4, "big"), failed):
             index += 1
@@ -465,6 +464,7 @@ class Runtime(ObjectTable):
             stream.failure = failed.failure
             self._complete_stream(stream)
             self._tell_stream(stream)
+        return stream is not None or index > 1
 
     def _fail_object(self, id: bytes, failed: Failed) -> bool:
         if id not in self._state:

@@ -3,6 +3,7 @@
 
 import type { ClientOp, Welcome } from "../gen/thornback/v1/session_pb.js";
 import { errorOf, type ThornbackError } from "../errors.js";
+import type { Id } from "./ids.js";
 import type { Reader, Writer } from "./wire.js";
 
 /** Bytes for `seq` and `ack` behind the operations of a frame. */
@@ -16,8 +17,8 @@ export interface Handler {
   handleOp(number: number, body: Reader): void;
   /** Everything that has come was handled. */
   handleRest(): void;
-  /** The node did not take an operation: which one it was, if that is still known. */
-  handleRefused(op: ClientOp | undefined, error: ThornbackError): void;
+  /** The node did not take an operation: what it would have made, if it makes anything, and which one it was, if that is still known. */
+  handleRefused(made: Id | undefined, op: ClientOp | undefined, error: ThornbackError): void;
   /** The session is over; told once, and last. */
   handleEnd(error: ThornbackError): void;
 }

@@ -21,6 +21,7 @@ import {
 } from "../gen/thornback/v1/session_pb.js";
 import { type Carrier, type Connect, FRAME_BYTES_DEFAULT } from "./carrier.js";
 import { type Conversation, FRAME_BYTES_AIM, type Handler, inlineBytesOf, TAIL_BYTES, tooLong } from "./conversation.js";
+import { fromBytes } from "./ids.js";
 import { openOp, readMessage, readOp, writeOp } from "./ops.js";
 import { MalformedError, Reader, Writer } from "./wire.js";
 
@@ -374,10 +375,10 @@ export class Session implements Conversation {
 
   #refused({ op }: ServerOp): void {
     if (op.case !== "refused") return;
-    const { seq, index, failure } = op.value;
+    const { seq, index, failure, id } = op.value;
     const frame = this.#frames.find((sent) => sent.seq === Number(seq));
     const sent = frame && readMessage(ClientFrameSchema, frame.body).ops[index];
-    this.#handler.handleRefused(sent, fromFailure(failure));
+    this.#handler.handleRefused(id.length === 16 ? fromBytes(id) : undefined, sent, fromFailure(failure));
   }
 
   // Beginning, losing and resuming.

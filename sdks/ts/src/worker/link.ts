@@ -217,7 +217,7 @@ class Link implements Conversation {
         this.#consume(message.bytes, message.connection);
         return;
       case "notTaken":
-        this.#handler.handleRefused(message.op && fromBinary(ClientOpSchema, message.op), arrived(message.error));
+        this.#handler.handleRefused(message.made, message.op && fromBinary(ClientOpSchema, message.op), arrived(message.error));
         return;
       case "room":
         this.#handler.handleRest();

@@ -5,6 +5,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Code, errorOf, fromFailure, ThornbackError } from "../errors.js";
 import { FailureSchema } from "../gen/thornback/v1/failure_pb.js";
 import type { Hello } from "../gen/thornback/v1/session_pb.js";
+import type { Id } from "../session/ids.js";
 
 /** Words of the memory that both share, by position. */
 export const enum Word {
@@ -38,7 +39,7 @@ export type ToCode =
   | { readonly kind: "runs"; readonly segment: SharedArrayBuffer }
   /** Operations: of each its number, and the length of its body, as varints; then its body. */
   | { readonly kind: "ops"; readonly ops: Uint8Array; readonly bytes: number; readonly connection: number }
-  | { readonly kind: "notTaken"; readonly op: Uint8Array | undefined; readonly error: ErrorAcross }
+  | { readonly kind: "notTaken"; readonly made: Id | undefined; readonly op: Uint8Array | undefined; readonly error: ErrorAcross }
   | { readonly kind: "room" }
   | { readonly kind: "ended"; readonly error: ErrorAcross };
 

@@ -10,7 +10,7 @@ import { type ClientOp, ClientOpSchema, WelcomeSchema } from "../gen/thornback/v
 import { DoneSchema, InterruptSchema, RecallSchema } from "../gen/thornback/v1/worker_pb.js";
 import { connectTo } from "../session/address.js";
 import { FRAME_BYTES_AIM, type Handler } from "../session/conversation.js";
-import { fromBytes, toBytes } from "../session/ids.js";
+import { fromBytes, type Id, toBytes } from "../session/ids.js";
 import { readMessage, readRunHead, RUN } from "../session/ops.js";
 import { Session } from "../session/session.js";
 import { Reader, Writer } from "../session/wire.js";
@@ -170,8 +170,8 @@ class Relay implements Handler {
     this.#tellRoom();
   }
 
-  handleRefused(op: ClientOp | undefined, error: ThornbackError): void {
-    tell({ kind: "notTaken", op: op && toBinary(ClientOpSchema, op), error: across(error) });
+  handleRefused(made: Id | undefined, op: ClientOp | undefined, error: ThornbackError): void {
+    tell({ kind: "notTaken", made, op: op && toBinary(ClientOpSchema, op), error: across(error) });
   }
 
   handleEnd(error: ThornbackError): void {

@@ -7,7 +7,7 @@ use thornback_core::input::{
     ActorOptions, Affinity, Arg, ArgValue, Declaration, Function, Op, Output, PoolSpec, Request, Retries,
     Returns, Strategy,
 };
-use thornback_types::{Code, Failure, NodeId, ObjectId, PlacementGroupId, Resources, TaskId};
+use thornback_types::{Code, Failure, Id, NodeId, ObjectId, PlacementGroupId, Resources, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 use v1::client_op::Op as Wire;
@@ -118,6 +118,19 @@ pub(crate) fn op(op: Wire) -> Result<Asked> {
         }
     };
     Ok(Asked::Core(op))
+}
+
+/// What an operation would make, as the client named it; nothing if that is no id. See [`Op::makes`].
+pub(crate) fn makes(op: &Wire) -> Option<Id> {
+    let id = match op {
+        Wire::Submit(submit) => &submit.task,
+        Wire::Call(call) => &call.task,
+        Wire::CreateActor(create) => &create.actor,
+        Wire::Put(put) => &put.object,
+        Wire::Seal(seal) => &seal.object,
+        _ => return None,
+    };
+    Id::from_slice(id)
 }
 
 /// Takes a control request, in whichever way it came.

@@ -8,7 +8,7 @@ mod hot;
 mod server;
 mod value;
 
-pub(crate) use client::{Asked, functions, op, request};
+pub(crate) use client::{Asked, functions, makes, op, request};
 pub(crate) use hot::{Taken, send};
 pub(crate) use server::{located_elsewhere, message, reply};
 pub(crate) use value::INLINE_BYTES;

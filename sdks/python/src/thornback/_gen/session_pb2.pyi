@@ -263,14 +263,16 @@ class Goodbye(_message.Message):
     def __init__(self, failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Refused(_message.Message):
-    __slots__ = ("seq", "index", "failure")
+    __slots__ = ("seq", "index", "failure", "id")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
     seq: int
     index: int
     failure: _failure_pb2.Failure
-    def __init__(self, seq: _Optional[int] = ..., index: _Optional[int] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+    id: bytes
+    def __init__(self, seq: _Optional[int] = ..., index: _Optional[int] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., id: _Optional[bytes] = ...) -> None: ...
 
 class Notice(_message.Message):
     __slots__ = ("failure",)

@@ -355,8 +355,8 @@ fn a_refused_call_fails_its_results_and_gives_no_count_back() {
     let (mut peer, client) = Peer::welcomed();
     let r = submit(&client, 1);
     let task = peer.submit().task;
-    let reason = v1::Failure { task: task.clone(), ..failure(Code::InvalidArgument, "no such thing") };
-    let refused = v1::Refused { seq: 1, index: 1, failure: Some(reason) };
+    let reason = failure(Code::InvalidArgument, "no such thing");
+    let refused = v1::Refused { seq: 1, index: 1, failure: Some(reason), id: task.clone() };
     peer.say([server_op::Op::Refused(Box::new(refused))]);
     assert!(get(&r).expect_err("was refused").message().contains("no such thing"));
     drop(r);

@@ -47,6 +47,8 @@ impl Table {
                     self.dependents.remove(&id);
                     self.store(storing, location, session);
                 }
+                // An earlier attempt has stored it (DATA-021).
+                Err(error) if storing.task.is_some() && error.is(Code::DuplicateId) => storing.sealed(),
                 Err(error) => self.never_stored(storing, &error, session),
             },
             Create::Room(sender) => {
@@ -193,6 +195,14 @@ impl Table {
             self.unmade.insert(id, error.clone());
         }
         self.fail_outputs(task, error);
+    }
+
+    /// A put that the node refused: it has no counts either.
+    pub(super) fn never_put(&mut self, object: ObjectId, error: &Error) {
+        self.unmade.insert(object.0, error.clone());
+        if let Some(entry) = self.objects.get(&object.0) {
+            entry.each(|slot| slot.fail(error.clone()));
+        }
     }
 
     /// A value that cannot be stored.

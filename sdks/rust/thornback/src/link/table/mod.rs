@@ -225,6 +225,10 @@ impl Table {
         }
     }
 
+    fn awaits_outputs_of(&self, task: TaskId) -> bool {
+        self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0)
+    }
+
     fn fail_outputs(&mut self, task: TaskId, error: &Error) {
         if let Some(stream) = self.streams.get(&task.0).and_then(Weak::upgrade) {
             stream.end(Some(error.clone()));
@@ -481,13 +485,15 @@ impl Table {
             || Error::new(Code::Internal, "the node refused an operation and did not say why"),
             failure_in,
         );
-        // What the failure names fails with it; if it names nothing that is waited for, a person should know.
-        let task = error.task().filter(|task| {
-            self.streams.contains_key(&task.0) || self.objects.contains_key(&task.output(0).0)
-        });
-        match task {
-            Some(task) => self.never_called(task, &error),
-            None => self.listener.notice(error),
+        // What it would have made fails with it; if nobody waits for that, a person should know.
+        match Id::from_slice(&refused.id) {
+            Some(id) if id.index() == 0 && self.awaits_outputs_of(TaskId(id)) => {
+                self.never_called(TaskId(id), &error);
+            }
+            Some(id) if id.index() > 0 && self.objects.contains_key(&id) => {
+                self.never_put(ObjectId(id), &error)
+            }
+            _ => self.listener.notice(error),
         }
     }
 
