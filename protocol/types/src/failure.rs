@@ -56,12 +56,31 @@ impl Failure {
         self
     }
 
+    /// The same, with a particular for programs (`protocol/spec/error.md` says which there are). One that is too long is cut.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl fmt::Display) -> Failure {
+        let mut value = value.to_string();
+        if value.len() > DETAIL_BYTES_MAX {
+            let end = (0..=DETAIL_BYTES_MAX).rev().find(|at| value.is_char_boundary(*at)).unwrap_or(0);
+            value.truncate(end);
+            value.push('…');
+        }
+        match self.details.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+            Ok(at) => self.details[at].1 = value,
+            Err(at) => self.details.insert(at, (name.to_owned(), value)),
+        }
+        self
+    }
+
     /// Whether the code is this one.
     #[must_use]
     pub fn is(&self, code: Code) -> bool {
         self.code == code.number()
     }
 }
+
+/// Bytes of one detail that the server makes: names come from users, and a failure is sent for each return object.
+const DETAIL_BYTES_MAX: usize = 1024;
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,5 +94,23 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_sorted_and_bounded_and_there_once() {
+        let failure = Failure::new(Code::WrongArity, "")
+            .with("min_args", 1)
+            .with("function", "f")
+            .with("min_args", 2)
+            .with("long", "\u{e9}".repeat(1000));
+        let names: Vec<&str> = failure.details.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["function", "long", "min_args"]);
+        assert_eq!(failure.details[2].1, "2");
+        assert_eq!(failure.details[1].1, format!("{}…", "\u{e9}".repeat(512)));
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! `cargo run --release -p thornback-core --example lifecycles -- [lifecycles] [in flight]`
 
+#[path = "../tests/load/cast.rs"]
+mod cast;
+
 use std::time::Instant;
 
 use thornback_core::effect::Message;
-use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Retries, Returns};
-use thornback_core::{Config, Core, Effect, Input, Op, Peer};
+use thornback_core::input::{Output, PoolSpec, Request};
+use thornback_core::{Config, Core, Effect, Input, Op};
 use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
 
 #[expect(clippy::disallowed_methods, reason = "it measures")]
@@ -22,47 +25,15 @@ fn main() {
         now += 100;
         core.handle(Time(now), input, effects);
     };
-    let peer = Peer::Driver {
-        namespace: String::new(),
-        job_name: String::new(),
-        want_logs: false,
-        shared_memory: true,
-        pid: 1,
-    };
-    handle(Input::SessionOpened { session: driver, peer }, &mut effects);
+    handle(Input::SessionOpened { session: driver, peer: cast::driver() }, &mut effects);
     let pool = PoolSpec { name: "p".into(), command: vec!["w".into()], prestart: 1, ..PoolSpec::default() };
     handle(
         Input::Op { session: driver, op: Op::Request { number: 1, request: Request::DeclarePool(pool) } },
         &mut effects,
     );
-    let functions = vec![Function { name: "f".into(), min_args: 0, max_args: Some(0), actor: false }];
-    let peer = Peer::Worker {
-        launch: Some(WorkerId(1)),
-        pool: "p".into(),
-        language: "test".into(),
-        functions,
-        formats: vec![],
-        shared_memory: true,
-        pid: 2,
-    };
+    let peer = cast::worker(Some(WorkerId(1)), "p");
     handle(Input::SessionOpened { session: worker, peer }, &mut effects);
-    let declaration = Declaration {
-        function: "f".into(),
-        code: None,
-        pool: None,
-        resources: Resources::cpus(1),
-        returns: Returns::Fixed(1),
-        max_retries: Retries::Limited(3),
-        retry_exceptions: false,
-        retry_types: vec![],
-        name: "f".into(),
-        stream_window: 0,
-        accepts: vec![],
-        deadline: None,
-        placement: None,
-        affinity: None,
-        spread: false,
-    };
+    let declaration = cast::declaration(None);
     handle(Input::Op { session: driver, op: Op::Declare { number: 1, declaration } }, &mut effects);
     effects.clear();
 

@@ -134,6 +134,12 @@ impl Core {
         self.node.job_of(session)
     }
 
+    /// Bytes of frames that a session may send ahead of the node, for its `Welcome`. The more drivers there are, the less.
+    #[must_use]
+    pub fn window_of(&self, session: SessionId) -> Option<u64> {
+        self.node.sessions.get(&session).map(|session| session.pace.window)
+    }
+
     /// Declares a pool of the node's own configuration, which serves all jobs.
     pub fn add_pool(&mut self, spec: input::PoolSpec) {
         self.node.add_pool(None, spec);

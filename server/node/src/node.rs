@@ -14,7 +14,7 @@ use thornback_core::{Core, Effect, Input, Peer};
 use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
-use thornback_types::{Code, Failure, NodeId, SessionId, Time};
+use thornback_types::{Code, Failure, Id, NodeId, SessionId, Time};
 use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::{Notify, mpsc};
 
@@ -48,8 +48,7 @@ pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     /// Inputs that effects gave rise to.
     pub(crate) inputs: VecDeque<Input>,
-    /// The operation that the core is taking, for `Effect::Refuse`.
-    pub(crate) position: Option<(SessionId, Position)>,
+    taking: Option<Taking>,
     /// Unary requests that wait for the core's reply.
     pub(crate) requests: HashMap<u64, Waiting>,
     pub(crate) next_request: u64,
@@ -72,6 +71,14 @@ pub(crate) struct Node {
     timer_at: Option<Time>,
     timer_changed: Rc<Notify>,
     pub(crate) patience: Patience,
+}
+
+/// The operation that the core is taking, for `Effect::Refuse`.
+#[derive(Debug, Clone, Copy)]
+struct Taking {
+    session: SessionId,
+    position: Position,
+    makes: Option<Id>,
 }
 
 /// What a node is made of.
@@ -111,7 +118,7 @@ impl Node {
                 processes,
                 sessions: Sessions::default(),
                 inputs: VecDeque::new(),
-                position: None,
+                taking: None,
                 requests: HashMap::new(),
                 next_request: 1,
                 now: Time::ZERO,
@@ -396,10 +403,14 @@ impl Node {
                 Door::Unix { .. } => &[SHARED_MEMORY, "actors", "logs", "streams"],
                 Door::Grpc { .. } => &["actors", "logs", "streams"],
             },
-            limits: match door {
-                // The kernel tells of a peer that is gone, and one that is busy for a minute is not gone.
-                Door::Unix { .. } => Limits { heartbeat: Duration::ZERO, ..self.limits },
-                Door::Grpc { .. } => self.limits,
+            limits: Limits {
+                heartbeat: match door {
+                    // The kernel tells of a peer that is gone, and one that is busy for a minute is not gone.
+                    Door::Unix { .. } => Duration::ZERO,
+                    Door::Grpc { .. } => self.limits.heartbeat,
+                },
+                window_bytes: self.core.window_of(id).unwrap_or(self.limits.window_bytes),
+                ..self.limits
             },
             queue_bytes_max: QUEUE_BYTES_MAX,
         };
@@ -434,11 +445,14 @@ impl Node {
 
     /// Takes one operation in, or refuses it.
     pub(crate) fn take(&mut self, id: SessionId, position: Position, op: Taken) {
-        self.position = Some((id, position));
         let op = match op {
-            Taken::Core(op) => return self.feed(Input::Op { session: id, op }),
+            Taken::Core(op) => {
+                self.taking = Some(Taking { session: id, position, makes: op.makes() });
+                return self.feed(Input::Op { session: id, op });
+            }
             Taken::Wire(op) => op,
         };
+        self.taking = Some(Taking { session: id, position, makes: convert::makes(&op) });
         let request = if let client_op::Op::Request(request) = &op { Some(request.number) } else { None };
         match (convert::op(op), request) {
             (Ok(Asked::Core(op)), _) => self.feed(Input::Op { session: id, op }),
@@ -452,10 +466,15 @@ impl Node {
         }
     }
 
+    /// The session whose operation is being taken, or was taken last.
+    pub(crate) fn session_taken(&self) -> Option<SessionId> {
+        self.taking.map(|taking| taking.session)
+    }
+
     pub(crate) fn refuse(&mut self, id: SessionId, failure: Failure) {
-        let Some((session, position)) = self.position.filter(|(session, _)| *session == id) else { return };
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.conversation.refuse(position, failure);
+        let Some(taking) = self.taking.filter(|taking| taking.session == id) else { return };
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.conversation.refuse(taking.position, taking.makes, failure);
         }
     }
 

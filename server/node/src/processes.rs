@@ -86,7 +86,7 @@ impl Processes {
                     thornback_workers::ExitStatus::Signal(signal) => ExitStatus::Signal(signal),
                     thornback_workers::ExitStatus::Unknown => ExitStatus::Unknown,
                 };
-                Some(Input::WorkerExited { worker: launch, status })
+                Some(Input::WorkerExited { worker: launch, status, last_words })
             }
             Event::Lines { source: Source::Worker(worker), stream, lines } => {
                 let printed = Printed { stderr: stream == Stream::Stderr, lines, repeated: 0 };

@@ -35,10 +35,6 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 /// Connections of the Unix socket at once. More wait in its backlog.
 const CONNECTIONS_MAX: usize = 16 << 10;
 
-/// Bytes that a client may send ahead of the node. A submission takes up to twenty times as much in memory as on the wire, so this is small:
-/// it is how far a driver overshoots that is held back.
-const WINDOW_BYTES: u64 = 1 << 20;
-
 /// gRPC streams and requests that may wait for the node.
 const INCOMING_MAX: usize = 64;
 
@@ -177,7 +173,6 @@ fn build(
             inline_bytes: INLINE_BYTES,
             grace: config.grace,
             object_bytes: store_bytes,
-            window_bytes: WINDOW_BYTES,
             ..Limits::default()
         },
         salt: random()?,

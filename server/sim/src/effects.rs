@@ -214,7 +214,8 @@ impl World {
     pub(crate) fn end_process(&mut self, host: usize, worker: WorkerId, status: ExitStatus) {
         let Some(session) = self.hosts[host].processes.remove(&worker) else { return };
         let life = self.hosts[host].life;
-        let known = Event::ToCore(host, life, Input::WorkerExited { worker, status });
+        let known =
+            Event::ToCore(host, life, Input::WorkerExited { worker, status, last_words: String::new() });
         let Some((_, at)) = session.and_then(|session| self.out_time(session)) else {
             let after = self.rng.delay(100_000);
             return self.after(after, known);

@@ -208,7 +208,8 @@ impl Node {
             let failure = Failure::new(
                 Code::PendingCallsLimit,
                 format!("{max} calls wait on this actor already; wait for some of them."),
-            );
+            )
+            .with("limit", max);
             self.end_task(id, &failure, true);
             return Ok(());
         }

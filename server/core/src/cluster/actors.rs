@@ -26,6 +26,8 @@ pub(super) struct Registered {
     state: State,
     life: u32,
     restarts: Retries,
+    /// It was asked to end once its calls are over, for this reason: nobody finds it any more, and it does not come back.
+    ending: Option<Arc<Failure>>,
     subscribers: BTreeSet<NodeId>,
 }
 
@@ -66,8 +68,14 @@ impl Cluster {
         }
         let early = self.actors.remove(&id).map(|known| known.subscribers).unwrap_or_default();
         let restarts = spec.options.max_restarts;
-        let mut registered =
-            Registered { spec: Some(spec), state: State::Waiting, life: 0, restarts, subscribers: early };
+        let mut registered = Registered {
+            spec: Some(spec),
+            state: State::Waiting,
+            life: 0,
+            restarts,
+            ending: None,
+            subscribers: early,
+        };
         registered.subscribers.insert(from);
         let late =
             registered.spec.as_ref().is_some_and(|spec| !spec.options.detached && self.is_over(spec.job));
@@ -208,6 +216,9 @@ impl Cluster {
         if matches!(actor.state, State::Dead(_) | State::Waiting) {
             return;
         }
+        if let Some(failure) = actor.ending.take() {
+            return self.die(id, failure);
+        }
         if actor.restarts.spend() {
             actor.state = State::Waiting;
             self.tell(id);
@@ -222,7 +233,8 @@ impl Cluster {
                 failure.message
             ),
         };
-        let dead = Failure::new(Code::ActorDied, message).of_actor(id).caused_by((*failure).clone());
+        let mut dead = Failure::new(Code::ActorDied, message).of_actor(id).caused_by((*failure).clone());
+        dead.details.clone_from(&failure.details);
         self.die(id, Arc::new(dead));
     }
 
@@ -247,7 +259,8 @@ impl Cluster {
             let state = State::Dead(Arc::clone(&failure));
             let restarts = Retries::Limited(0);
             let subscribers = BTreeSet::new();
-            self.actors.insert(id, Registered { spec: None, state, life: 0, restarts, subscribers });
+            self.actors
+                .insert(id, Registered { spec: None, state, life: 0, restarts, ending: None, subscribers });
             self.remember_dead(id);
             return self
                 .mail(from, PeerMessage::ActorState { actor: id, state: ActorState::Dead { failure } });
@@ -266,7 +279,12 @@ impl Cluster {
         }
         match (home, graceful, restart) {
             // It says itself when it has ended.
-            (Some(_), true, _) => {}
+            (Some(_), true, _) => {
+                self.free_name(id);
+                if let Some(actor) = self.actors.get_mut(&id) {
+                    actor.ending.get_or_insert(failure);
+                }
+            }
             (Some(_), false, true) => self.lost(id, life, failure),
             _ => self.die(id, failure),
         }
@@ -383,15 +401,21 @@ impl Cluster {
         self.tell(id);
         if let Some(actor) = self.actors.get_mut(&id) {
             actor.subscribers.clear();
-            // The arguments of its constructor are not needed again; its name is free.
-            if let Some(spec) = actor.spec.take() {
-                let key = (spec.namespace.clone(), spec.options.name.clone());
-                if self.names.get(&key) == Some(&id) {
-                    self.names.remove(&key);
-                }
-            }
+        }
+        self.free_name(id);
+        if let Some(actor) = self.actors.get_mut(&id) {
+            // The arguments of its constructor are not needed again.
+            actor.spec = None;
         }
         self.remember_dead(id);
+    }
+
+    fn free_name(&mut self, id: ActorId) {
+        let Some(spec) = self.actors.get(&id).and_then(|actor| actor.spec.as_ref()) else { return };
+        let key = (spec.namespace.clone(), spec.options.name.clone());
+        if self.names.get(&key) == Some(&id) {
+            self.names.remove(&key);
+        }
     }
 
     fn remember_dead(&mut self, id: ActorId) {

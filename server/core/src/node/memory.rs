@@ -35,15 +35,19 @@ impl Node {
         };
         let victim = workers.iter().filter_map(|(id, rss)| rank(id, *rss).map(|rank| (rank, *rss))).min();
         let Some(((.., id), rss)) = victim else { return };
-        let failure = Failure::new(
-            Code::OutOfMemory,
-            format!(
-                "The worker was ended because the node's memory was {}% full ({} MiB free); it used {} MiB. Ask for `memory`, or run fewer at once.",
-                used / (total / 100).max(1),
-                available >> 20,
-                rss >> 20
-            ),
+        let limit = self.config.memory_limit_percent;
+        let message = format!(
+            "The worker was ended because the node's memory was {}% full ({} MiB free, the limit is {limit}%); it used {} MiB. Ask for `memory`, or run fewer at once.",
+            used / (total / 100).max(1),
+            available >> 20,
+            rss >> 20
         );
+        let pid = self.workers.get(&id).map_or(0, |worker| worker.pid);
+        let failure = Failure::new(Code::OutOfMemory, message)
+            .with("pid", pid)
+            .with("used_bytes", rss)
+            .with("node_used_bytes", used)
+            .with("node_limit_bytes", u128::from(total) * u128::from(limit) / 100);
         self.end_worker_for(id, failure);
     }
 

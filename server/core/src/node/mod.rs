@@ -62,6 +62,8 @@ pub struct Node {
     pub(crate) sessions: BTreeMap<SessionId, Session>,
     /// Drivers with something under way, who share the budget of what may be.
     pub(crate) pacing_drivers: u64,
+    /// The windows of all drivers together, in bytes.
+    pub(crate) windows: u64,
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) pools: Pools,
     pub(crate) workers: BTreeMap<WorkerId, Worker>,
@@ -141,6 +143,7 @@ impl Node {
             timers: BTreeSet::new(),
             sessions: BTreeMap::new(),
             pacing_drivers: 0,
+            windows: 0,
             jobs: BTreeMap::new(),
             pools: Pools::default(),
             workers: BTreeMap::new(),
@@ -197,7 +200,9 @@ impl Node {
             }
             Input::WorkerStarted { worker, pid } => self.worker_started(worker, pid),
             Input::WorkerStartFailed { worker, reason } => self.worker_start_failed(worker, &reason),
-            Input::WorkerExited { worker, status } => self.worker_exited(worker, status),
+            Input::WorkerExited { worker, status, last_words } => {
+                self.worker_exited(worker, status, &last_words)
+            }
             Input::WorkerPrinted { worker, lines } => self.worker_printed(worker, lines),
             Input::Memory { total, available, workers } => self.memory_read(total, available, &workers),
             Input::Spilled { object, result } => self.spilled(object, result),

@@ -2,6 +2,9 @@
 //! tasks end is held back: it is given no more credit until half of its share is done. All drivers that have something under way share
 //! one budget.
 //!
+//! What it may still send then is bounded too: the windows of all drivers together are worth no more than half of that budget, however small what they
+//! submit is on the wire (and a little for each, so that the last of many can speak at all).
+//!
 //! A worker is never held back, because a task that waits for its children must be able to say so on the same session; far above the budget
 //! its submissions are refused. Nothing here looks into a task: a submission weighs what its record and its inline arguments do.
 
@@ -11,7 +14,7 @@ use std::time::Duration;
 use thornback_types::{Code, Failure, SessionId};
 
 use crate::effect::{Credit, Effect};
-use crate::input::{Arg, ArgValue};
+use crate::input::{Arg, ArgValue, Returns};
 use crate::node::timer::Timer;
 use crate::node::{Node, Taken};
 
@@ -23,6 +26,16 @@ const RECORD_BYTES: u64 = 1536;
 /// given a little more credit this often, up to half a share beyond its share.
 const SPARE_EVERY: Duration = Duration::from_secs(1);
 
+/// What a return object takes beyond the first.
+const OUTPUT_BYTES: u64 = 256;
+
+/// Bytes of records that a byte on the wire makes, at most: a submission without arguments has 24.
+const RECORDS_FOR_A_BYTE: u64 = RECORD_BYTES / 24;
+
+/// Largest and smallest window of a session, in bytes of frames.
+const WINDOW_BYTES_MAX: u64 = 1 << 20;
+const WINDOW_BYTES_MIN: u64 = 16 << 10;
+
 /// What a session has under way.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -32,6 +45,19 @@ pub(crate) struct Pace {
     pub(crate) held: bool,
     /// Something of it has ended since the last look.
     moved: bool,
+    /// What it may send ahead of the node, in bytes of frames.
+    pub(crate) window: u64,
+}
+
+impl Pace {
+    /// Of a worker, whose window is no part of the budget.
+    pub(crate) fn of_worker() -> Pace {
+        Pace { window: WINDOW_BYTES_MAX, ..Pace::default() }
+    }
+
+    pub(crate) fn of_driver(window: u64) -> Pace {
+        Pace { window, ..Pace::default() }
+    }
 }
 
 impl Node {
@@ -86,8 +112,20 @@ impl Node {
         }
     }
 
+    /// The window of the next driver: an eighth of what is left of half the budget, so that each of the first few has all that is of use to it.
+    pub(crate) fn take_window(&mut self) -> u64 {
+        let all = self.config.backlog_bytes / 2 / RECORDS_FOR_A_BYTE;
+        let left = all.saturating_sub(self.windows);
+        let window = (left / 8).clamp(WINDOW_BYTES_MIN, WINDOW_BYTES_MAX);
+        self.windows += window;
+        window
+    }
+
     /// A session is gone; what it had under way counts for nobody.
     pub(crate) fn pace_closed(&mut self, is_driver: bool, pace: &Pace) {
+        if is_driver {
+            self.windows -= pace.window;
+        }
         self.pacing_drivers -= u64::from(is_driver && pace.under_way > 0);
     }
 
@@ -119,6 +157,11 @@ impl Node {
     /// Sums that must add up, in words where they do not.
     pub(crate) fn check_paces(&self) -> Vec<String> {
         let mut wrong = Vec::new();
+        let drivers = || self.sessions.values().filter(|session| session.worker.is_none());
+        let windows: u64 = drivers().map(|session| session.pace.window).sum();
+        if windows != self.windows {
+            wrong.push(format!("drivers have windows of {windows} bytes and {} are counted", self.windows));
+        }
         let mut drivers = 0;
         let mut sums: BTreeMap<SessionId, u64> = BTreeMap::new();
         self.tasks.sum(|task| {
@@ -147,7 +190,7 @@ impl Node {
 }
 
 /// What a call takes in the node's memory until it has ended, in bytes.
-pub(crate) fn weight(args: &[Arg]) -> u64 {
+pub(crate) fn weight(args: &[Arg], returns: Returns) -> u64 {
     let of_arg = |arg: &Arg| {
         arg.keyword.len()
             + match &arg.value {
@@ -160,5 +203,9 @@ pub(crate) fn weight(args: &[Arg]) -> u64 {
             }
             + size_of::<Arg>()
     };
-    RECORD_BYTES + args.iter().map(of_arg).sum::<usize>() as u64
+    let outputs = match returns {
+        Returns::Fixed(n) => OUTPUT_BYTES * u64::from(n.saturating_sub(1)),
+        Returns::Stream => 0,
+    };
+    RECORD_BYTES + outputs + args.iter().map(of_arg).sum::<usize>() as u64
 }

@@ -13,6 +13,11 @@ use crate::node::{Node, Taken, invalid};
 /// Starts that fail in a row before the tasks that wait for the pool fail too.
 const START_FAILURES_MAX: u32 = 3;
 
+/// Pools that a failure names, and functions of each.
+const POOLS_SAID_MAX: usize = 20;
+const FUNCTIONS_SAID_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 100;
+
 /// All pools of this node.
 #[derive(Debug, Default)]
 pub(crate) struct Pools {
@@ -29,6 +34,8 @@ pub(crate) struct PoolState {
     /// The job that declared it; `None` for all jobs.
     pub(crate) job: Option<JobId>,
     pub(crate) functions: BTreeMap<String, Function>,
+    /// Jobs that declared it without a command: they wait for workers that dial in, which are everybody's, to serve these.
+    expected: BTreeMap<JobId, Vec<String>>,
     /// Whether a worker has said what it serves.
     pub(crate) announced: bool,
     /// Starts that failed in a row, and how the last one did.
@@ -48,15 +55,52 @@ pub(crate) enum Found {
 }
 
 impl PoolState {
-    fn serves(&self, function: &str) -> bool {
-        self.functions.contains_key(function) || self.pool.spec.functions.iter().any(|name| name == function)
+    fn serves(&self, job: JobId, function: &str) -> bool {
+        self.functions.contains_key(function) || self.declared(job).any(|name| name == function)
     }
+
+    /// What was declared of it, for a job.
+    fn declared(&self, job: JobId) -> impl Iterator<Item = &String> {
+        self.pool.spec.functions.iter().chain(self.expected.get(&job).into_iter().flatten())
+    }
+
+    /// Whether it may yet say that it serves what a call asks for. Where nobody starts its workers, only a call that names it waits for one.
+    fn may_serve(&self, job: JobId, named: bool) -> bool {
+        let may_come = if self.pool.spec.command.is_empty() {
+            named && self.expected.contains_key(&job)
+        } else {
+            self.start_failures < START_FAILURES_MAX
+        };
+        !self.announced && may_come
+    }
+
+    /// Its name and what it serves, for people.
+    fn say(&self, job: JobId) -> String {
+        let announced = self.functions.keys();
+        let declared = self.declared(job).filter(|name| !self.functions.contains_key(*name));
+        let mut names: Vec<&str> = announced.chain(declared).map(String::as_str).collect();
+        let more = names.len().saturating_sub(FUNCTIONS_SAID_MAX);
+        names.truncate(FUNCTIONS_SAID_MAX);
+        let names: Vec<String> = names.into_iter().map(cut).collect();
+        let mut text = names.join(", ");
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+        let text = if names.is_empty() { "no functions by name" } else { &text };
+        format!("{} ({text})", cut(&self.pool.spec.name))
+    }
+}
+
+/// As much of a user's name as a failure has room for.
+fn cut(name: &str) -> String {
+    let short: String = name.chars().take(NAME_CHARS_MAX).collect();
+    if short.len() < name.len() { short + "…" } else { short }
 }
 
 impl Node {
     pub(crate) fn declare_pool(&mut self, session: SessionId, spec: PoolSpec) -> Taken {
-        if spec.name.is_empty() || spec.command.is_empty() {
-            return Err(invalid("A pool needs a name and a command that starts its workers."));
+        if spec.name.is_empty() {
+            return Err(invalid("A pool needs a name."));
         }
         let job = (session != SessionId(0)).then(|| self.acting_job(session));
         let known = self
@@ -70,7 +114,10 @@ impl Node {
                 if let Some(number) = known.map(|(number, _)| *number) {
                     self.retire_pool(number);
                 }
-                self.add_pool(job, spec.clone())
+                match job {
+                    Some(job) if spec.command.is_empty() => self.expect_visitors(job, &spec),
+                    _ => self.add_pool(job, spec.clone()),
+                }
             }
         };
         if spec.default_for_session
@@ -95,6 +142,7 @@ impl Node {
             pool,
             job,
             functions: BTreeMap::new(),
+            expected: BTreeMap::new(),
             announced: false,
             start_failures: 0,
             start_failure: None,
@@ -112,7 +160,7 @@ impl Node {
             .pools
             .by_number
             .iter()
-            .find(|(_, p)| p.job.is_none() && p.pool.spec.name == name)
+            .find(|(_, p)| p.job.is_none() && !p.retired && p.pool.spec.name == name)
             .map(|(number, _)| *number);
         known.unwrap_or_else(|| {
             self.add_pool(
@@ -120,6 +168,32 @@ impl Node {
                 PoolSpec { name: name.into(), language: language.into(), ..PoolSpec::default() },
             )
         })
+    }
+
+    /// A job's pool without a command: that of the workers of this name that dial in.
+    fn expect_visitors(&mut self, job: JobId, spec: &PoolSpec) -> u32 {
+        let number = self.pool_of_visitor(&spec.name, &spec.language);
+        if let Some(pool) = self.pools.by_number.get_mut(&number) {
+            pool.expected.insert(job, spec.functions.clone());
+        }
+        self.forget_routes();
+        number
+    }
+
+    /// Jobs are over: nobody waits for visitors on their behalf any more.
+    pub(crate) fn expect_no_visitors(&mut self, is_over: impl Fn(JobId) -> bool) {
+        let mut unheard = Vec::new();
+        for (number, pool) in &mut self.pools.by_number {
+            let waited = pool.expected.len();
+            pool.expected.retain(|job, _| !is_over(*job));
+            if pool.expected.is_empty() && waited > 0 && !pool.announced && pool.pool.spec.command.is_empty()
+            {
+                unheard.push(*number);
+            }
+        }
+        for pool in unheard {
+            self.retire_pool(pool);
+        }
     }
 
     pub(crate) fn announce(&mut self, pool: u32, functions: Vec<Function>) {
@@ -138,7 +212,7 @@ impl Node {
             // retired.
             Found::Nowhere(failure) => {
                 let own = default.and_then(|pool| self.pools.by_number.get(&pool)).filter(|pool| {
-                    let serves = declaration.code.is_some() || pool.serves(&declaration.function);
+                    let serves = declaration.code.is_some() || pool.serves(job, &declaration.function);
                     let named = declaration.pool.as_deref().is_none_or(|name| name == pool.pool.spec.name);
                     serves && named
                 });
@@ -174,12 +248,10 @@ impl Node {
             for (number, pool) in
                 self.pools.by_number.iter().filter(|(_, p)| mine(p) && p.job.is_some() == own)
             {
-                if pool.serves(&declaration.function) {
+                if pool.serves(job, &declaration.function) {
                     return Found::Pool(*number);
                 }
-                undecided |= !pool.announced
-                    && !pool.pool.spec.command.is_empty()
-                    && pool.start_failures < START_FAILURES_MAX;
+                undecided |= pool.may_serve(job, named.is_some());
             }
         }
         if undecided { Found::Undecided } else { Found::Nowhere(self.not_served(job, declaration)) }
@@ -200,22 +272,14 @@ impl Node {
         if let Some(failure) = broken.and_then(|p| p.start_failure.clone()) {
             return failure;
         }
-        let pools: Vec<String> = self
-            .pools
-            .by_number
-            .values()
-            .filter(|p| !p.retired && p.job.is_none_or(|j| j == job))
-            .map(|p| {
-                let mut names: Vec<&str> = p.functions.keys().map(String::as_str).collect();
-                names.extend(p.pool.spec.functions.iter().map(String::as_str));
-                names.truncate(20);
-                format!(
-                    "{} ({})",
-                    p.pool.spec.name,
-                    if names.is_empty() { "no functions by name".into() } else { names.join(", ") }
-                )
-            })
-            .collect();
+        let staffed: BTreeSet<u32> = self.workers.values().map(|worker| worker.pool).collect();
+        let mut visible: Vec<&PoolState> =
+            self.pools.by_number.values().filter(|p| !p.retired && p.job.is_none_or(|j| j == job)).collect();
+        visible.sort_by_key(|p| !staffed.contains(&p.pool.number));
+        let mut pools: Vec<String> = visible.iter().take(POOLS_SAID_MAX).map(|p| p.say(job)).collect();
+        if let more @ 1.. = visible.len().saturating_sub(POOLS_SAID_MAX) {
+            pools.push(format!("and {more} more"));
+        }
         let place =
             declaration.pool.as_deref().map_or("No pool".into(), |pool| format!("No pool named {pool:?}"));
         let known = if pools.is_empty() {
@@ -223,10 +287,12 @@ impl Node {
         } else {
             format!("the pools are {}", pools.join("; "))
         };
-        Box::new(Failure::new(
-            Code::FunctionNotFound,
-            format!("{place} serves the function {:?}; {known}.", declaration.function),
-        ))
+        let message = format!("{place} serves the function {:?}; {known}.", declaration.function);
+        Box::new(
+            Failure::new(Code::FunctionNotFound, message)
+                .with("function", &declaration.function)
+                .with("pools", pools.join("\n")),
+        )
     }
 
     /// Tasks wait for a pool to say what it serves: see that one of its workers comes up.
@@ -266,7 +332,9 @@ impl Node {
             "A worker of pool {:?} did not start: {reason}. Check its command: {:?}.",
             spec.name, spec.command
         );
-        let failure = Failure::new(Code::WorkerStartFailed, message);
+        let failure = Failure::new(Code::WorkerStartFailed, message)
+            .with("pool", &spec.name)
+            .with("attempts", state.start_failures);
         state.start_failure = Some(Box::new(failure.clone()));
         let (job, failures) = (state.job, state.start_failures);
         if failures == 1 {

@@ -462,14 +462,35 @@ impl Node {
         let key = Arc::clone(&class.key);
         let (queued, first) = (class.queue.len(), class.queue.front().copied());
         let job = first.and_then(|task| self.runs.get(&task)).map(|run| run.spec.job);
-        let failure = Failure::new(
-            Code::Infeasible,
-            format!(
-                "{queued} task(s) ask for {} and no node has that (this one has {}); they wait until one joins. Ask for less, or cancel them.",
-                key.demand, self.config.resources
-            ),
+        let nodes = self.say_nodes();
+        let message = format!(
+            "{queued} task(s) ask for {} and no node has that ({nodes}); they wait until one joins. Ask for less, or cancel them.",
+            key.demand
         );
+        let nowhere = |(name, amount): &(&str, u64)| {
+            self.config.resources.get(name) < *amount && self.view.iter().all(|n| n.total.get(name) < *amount)
+        };
+        let missing: Vec<&str> = key.demand.iter().filter(nowhere).map(|(name, _)| name).collect();
+        let mut failure =
+            Failure::new(Code::Infeasible, message).with("wanted", &key.demand).with("nodes", nodes);
+        if !missing.is_empty() {
+            // (Else some node has each of them, and none has all.)
+            failure = failure.with("missing", missing.join(", "));
+        }
         self.notice(job, &failure);
+    }
+
+    /// What the nodes have, for people; those of a large cluster as far as a line goes.
+    fn say_nodes(&self) -> String {
+        let mut text = format!("this one has {}", self.config.resources);
+        let others = || self.view.iter().filter(|n| n.node != self.me);
+        for other in others().take(NODES_SAID_MAX) {
+            text.push_str(&format!("; {} has {}", other.node, other.total));
+        }
+        if let more @ 1.. = others().count().saturating_sub(NODES_SAID_MAX) {
+            text.push_str(&format!("; and {more} more"));
+        }
+        text
     }
 
     /// Fails what waits for a pool that does not start.
@@ -494,6 +515,9 @@ impl Node {
         }
     }
 }
+
+/// Nodes that a failure names.
+const NODES_SAID_MAX: usize = 8;
 
 /// Whether a task's arguments can be handed to a worker.
 pub(crate) enum ArgsNear {

@@ -89,7 +89,8 @@ impl Node {
         self.sessions.insert(session, entry);
     }
 
-    fn new_session(&self, job: JobId, worker: Option<WorkerId>, shared_memory: bool) -> Session {
+    fn new_session(&mut self, job: JobId, worker: Option<WorkerId>, shared_memory: bool) -> Session {
+        let pace = if worker.is_some() { Pace::of_worker() } else { Pace::of_driver(self.take_window()) };
         let seed = Seed(self.config.seed);
         Session {
             job,
@@ -101,7 +102,7 @@ impl Node {
             creating: BTreeMap::new(),
             declarations: Map::new(seed),
             default_pool: None,
-            pace: Pace::default(),
+            pace,
         }
     }
 
@@ -164,6 +165,7 @@ impl Node {
         }) {
             self.end_task(task, &failure, true);
         }
+        self.expect_no_visitors(&is_over);
         let of_them = |pool: &PoolState| pool.job.is_some_and(&is_over);
         let pools: Vec<u32> = self
             .pools

@@ -114,7 +114,7 @@ impl Node {
     pub(crate) fn worker_start_failed(&mut self, id: WorkerId, reason: &str) {
         if self.workers.get(&id).is_some_and(|w| w.state != WorkerState::Starting) {
             // It said hello, and was to end, before those who start processes had told of its start.
-            return self.worker_exited(id, ExitStatus::Unknown);
+            return self.worker_exited(id, ExitStatus::Unknown, "");
         }
         if let Some(worker) = self.workers.remove(&id) {
             self.pool_start_failed(worker.pool, reason);
@@ -252,10 +252,15 @@ impl Node {
         self.bury(id, ExitStatus::Unknown);
     }
 
-    pub(crate) fn worker_exited(&mut self, id: WorkerId, status: ExitStatus) {
+    pub(crate) fn worker_exited(&mut self, id: WorkerId, status: ExitStatus, last_words: &str) {
         match self.workers.get(&id).map(|w| (w.state, w.session)) {
             Some((WorkerState::Starting, _)) => {
-                self.worker_start_failed(id, &format!("the process ended {}", say(status)))
+                let status = say(status);
+                let reason = match last_words.trim() {
+                    "" => format!("the process ended {status} and wrote nothing to its standard error"),
+                    words => format!("the process ended {status}, and last wrote: {words:?}"),
+                };
+                self.worker_start_failed(id, &reason);
             }
             Some((_, session)) => {
                 self.bury(id, status);
@@ -281,10 +286,9 @@ impl Node {
         {
             class.leased.retain(|w| *w != id);
         }
-        let died = Arc::new(Failure::new(
-            Code::WorkerDied,
-            format!("The worker process {} ended {} while it ran this.", worker.pid, say(status)),
-        ));
+        let message = format!("The worker process {} ended {} while it ran this.", worker.pid, say(status));
+        let died = Failure::new(Code::WorkerDied, message).with("pid", worker.pid);
+        let died = Arc::new(with_status(died, status));
         let failure = worker.ended_for.take().map_or_else(|| Arc::clone(&died), |failure| Arc::new(*failure));
         let actor = match worker.state {
             WorkerState::Actor(actor) => Some(actor),
@@ -384,6 +388,15 @@ impl Node {
 
 /// How long a task may hold up those sent behind it before they are given to others.
 pub(crate) const OVERTAKE_AFTER: Duration = Duration::from_millis(5);
+
+/// Adds how a process ended, as far as that is known.
+fn with_status(failure: Failure, status: ExitStatus) -> Failure {
+    match status {
+        ExitStatus::Code(code) => failure.with("exit_code", code),
+        ExitStatus::Signal(signal) => failure.with("signal", signal),
+        ExitStatus::Unknown => failure,
+    }
+}
 
 fn say(status: ExitStatus) -> String {
     match status {

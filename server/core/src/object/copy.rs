@@ -3,8 +3,6 @@
 //! A node that wants bytes asks one that has them (`Pull`), is told where they lie (`Offer`; they stay there until `Pulled`), makes room, and has
 //! them copied. The owner keeps the list of who has a copy.
 
-use std::sync::Arc;
-
 use thornback_types::{Code, Failure, NodeId, ObjectId};
 
 use crate::effect::{Effect, Location};
@@ -294,7 +292,7 @@ impl Node {
         }
     }
 
-    pub(super) fn lost(object: ObjectId, why: &str, code: Code, what_then: &str) -> Arc<Failure> {
-        Arc::new(Failure::new(code, format!("The object {object} is lost: {why}. {what_then}")))
+    pub(super) fn lost(object: ObjectId, why: &str, code: Code, what_then: &str) -> Failure {
+        Failure::new(code, format!("The object {object} is lost: {why}. {what_then}"))
     }
 }

@@ -16,7 +16,7 @@ impl Node {
         let Some(task) = self.tasks.get_mut(&id) else {
             let then = "It was put, or made by an actor or by a task that may not run again, so that it cannot be made anew.";
             let failure = Self::lost(object, why, Code::ObjectLost, then);
-            return self.object_failed(object, &failure);
+            return self.object_failed(object, &Arc::new(failure));
         };
         if !task.is_finished() {
             // It runs again already.
@@ -31,15 +31,16 @@ impl Node {
                 Code::ObjectLost,
                 "An actor made it, which is dead or does not restart.",
             );
-            self.object_failed(object, &failure);
+            self.object_failed(object, &Arc::new(failure));
             return self.lineage_unneeded(id);
         }
         let Some(task) = self.tasks.get_mut(&id) else { return };
         if !task.retries.spend() {
             let attempts = task.attempt;
             let then = format!("Its task has run {attempts} times, as often as it may (max_retries).");
-            let failure = Self::lost(object, why, Code::ReconstructionFailed, &then);
-            self.object_failed(object, &failure);
+            let failure =
+                Self::lost(object, why, Code::ReconstructionFailed, &then).with("attempts", attempts);
+            self.object_failed(object, &Arc::new(failure));
             return self.lineage_unneeded(id);
         }
         task.attempt += 1;

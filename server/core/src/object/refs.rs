@@ -215,7 +215,7 @@ impl Node {
                 Code::ObjectLost,
                 "Nobody counted it.",
             );
-            let outcome = RemoteOutcome::Failure(failure);
+            let outcome = RemoteOutcome::Failure(Arc::new(failure));
             self.mail(node, PeerMessage::ObjectReady { object, outcome, owners: Vec::new() });
         }
         match giver {

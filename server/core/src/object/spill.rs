@@ -86,6 +86,7 @@ impl Node {
         match result {
             Ok(()) => {
                 self.store.disk_full = None;
+                self.store.disk_refused = None;
                 self.store.spilled_bytes += location.size;
                 record.on_disk = true;
                 if record.pins > 0 {
@@ -116,7 +117,7 @@ impl Node {
                 "The object store is full and its objects cannot be spilled: {reason}. Free disk space, set --spill-dir to a larger disk, or let go of objects."
             ),
         );
-        // What is to be read back or copied is stored already, and not lost for want of disk: it waits for what is read to be let go.
+        // What is to be read back or copied is stored already, and not lost for want of disk: it waits for what is in use to be let go.
         let (fills, others): (VecDeque<Wanted>, VecDeque<Wanted>) = std::mem::take(&mut self.store.queue)
             .into_iter()
             .partition(|wanted| matches!(wanted.why, Why::Fill(_)));
@@ -124,6 +125,39 @@ impl Node {
         for wanted in fills {
             self.give_up_on_room(wanted, &failure);
         }
+        self.store.disk_refused = Some(reason);
+        if !self.room_may_come() {
+            for wanted in std::mem::take(&mut self.store.queue) {
+                let failure = self.no_room_to_come_back(&wanted);
+                self.give_up_on_room(wanted, &failure);
+            }
+        }
+    }
+
+    /// Whether something in memory is in use, so that its end can make room: it is read, filled or brought back. (What waits to be evicted cannot
+    /// make room once the disk is full.)
+    fn room_may_come(&self) -> bool {
+        let size = |object: &ObjectId| self.objects.get(object).map_or(0, |record| padded(record.bytes()));
+        let idle: u64 = self.store.by_use.values().map(size).sum();
+        self.store.used() > idle
+    }
+
+    /// Why what is stored cannot be read now. It is not lost.
+    pub(super) fn no_room_to_come_back(&self, wanted: &Wanted) -> Failure {
+        let full = match &self.store.disk_refused {
+            Some(reason) => format!(
+                "the store of {} bytes is full, and nothing can leave it because the disk refuses it: {reason}",
+                self.store.capacity
+            ),
+            None => {
+                format!("the store of {} bytes is full of objects that are being read", self.store.capacity)
+            }
+        };
+        let message = format!(
+            "There is no room in memory to bring {} bytes of the object {} back: {full}. It is not lost: let go of other objects or free disk space, and read it again.",
+            wanted.size, wanted.object
+        );
+        self.store_full(message, wanted.size)
     }
 
     pub(super) fn restore_into(&mut self, object: ObjectId, location: Location) {

@@ -15,7 +15,7 @@ use crate::object::{Copy, Fetcher, ObjectState};
 /// The arenas, and what waits for room in them.
 #[derive(Debug)]
 pub(crate) struct Store {
-    capacity: u64,
+    pub(super) capacity: u64,
     arenas: BTreeMap<u32, (JobId, Arena)>,
     next_arena: u32,
     /// Evictable objects by time of last use.
@@ -30,6 +30,8 @@ pub(crate) struct Store {
     pub(crate) spilled_bytes: u64,
     /// Disk is full: the reason. Cleared by the next success.
     pub(super) disk_full: Option<String>,
+    /// The same, and cleared only by a success: for people.
+    pub(super) disk_refused: Option<String>,
 }
 
 /// Smaller ranges are not worth a call to the system.
@@ -67,6 +69,7 @@ impl Store {
             punching: BTreeMap::new(),
             spilled_bytes: 0,
             disk_full: None,
+            disk_refused: None,
         }
     }
 
@@ -103,23 +106,21 @@ impl Node {
         size: u64,
         task: Option<(TaskId, u32)>,
     ) -> Taken {
-        let job = match task {
+        match task {
             None => {
                 self.check_new(object)?;
                 let job = self.acting_job(session);
                 self.new_object(object, job);
-                job
             }
             // If an earlier attempt stored it, and it is good, the worker is told so by the code (DUPLICATE_ID).
             Some((task, attempt)) => self.prepare_output(session, object, task, attempt)?,
-        };
-        let _ = job;
+        }
         if padded(size) > self.store.capacity {
             let message = format!(
                 "The object has {size} bytes and the whole store {}; start the server with a larger --store-bytes.",
                 self.store.capacity
             );
-            let failure = Failure::new(Code::StoreFull, message);
+            let failure = self.store_full(message, size);
             self.give_up_on_room(self.wanted(object, size, Why::Fill(session)), &failure);
             return Ok(());
         }
@@ -131,13 +132,7 @@ impl Node {
     }
 
     /// An output may be filled only by the worker that runs its task; bytes of an earlier attempt make way.
-    fn prepare_output(
-        &mut self,
-        session: SessionId,
-        object: ObjectId,
-        task: TaskId,
-        attempt: u32,
-    ) -> Result<JobId, Box<Failure>> {
+    fn prepare_output(&mut self, session: SessionId, object: ObjectId, task: TaskId, attempt: u32) -> Taken {
         let worker = self.worker_of(session)?.0;
         let run = self
             .runs
@@ -157,17 +152,14 @@ impl Node {
             )));
         }
         if let Copy::Creating(..) | Copy::Wanted(_) = record.copy {
-            return Err(Box::new(Failure::new(
-                Code::DuplicateId,
-                format!("The output {object} is being filled already."),
-            )));
+            return Err(invalid(format!("The output {object} is being filled already.")));
         }
         self.drop_bytes(object);
         self.hold(object);
         if let Some(run) = self.runs.get_mut(&task) {
             run.filled.push(object);
         }
-        Ok(job)
+        Ok(())
     }
 
     pub(super) fn wanted(&self, object: ObjectId, size: u64, why: Why) -> Wanted {
@@ -277,12 +269,25 @@ impl Node {
             return;
         }
         let Some(wanted) = self.store.queue.remove(at) else { return };
-        let message = format!(
-            "There is no room for {} bytes: the store of {} bytes is full of objects that are being read. Let go of some, or start the server with a larger --store-bytes.",
-            wanted.size, self.store.capacity
-        );
-        self.give_up_on_room(wanted, &Failure::new(Code::StoreFull, message));
+        let failure = match wanted.why {
+            Why::Fill(_) => {
+                let message = format!(
+                    "There is no room for {} bytes: the store of {} bytes is full of objects that are being read. Let go of some, or start the server with a larger --store-bytes.",
+                    wanted.size, self.store.capacity
+                );
+                self.store_full(message, wanted.size)
+            }
+            Why::Restore | Why::Copy => self.no_room_to_come_back(&wanted),
+        };
+        self.give_up_on_room(wanted, &failure);
         self.serve_room();
+    }
+
+    pub(super) fn store_full(&self, message: String, size: u64) -> Failure {
+        Failure::new(Code::StoreFull, message)
+            .with("wanted_bytes", size)
+            .with("store_bytes", self.store.capacity)
+            .with("free_bytes", self.store.free_bytes())
     }
 
     pub(super) fn give_up_on_room(&mut self, wanted: Wanted, failure: &Failure) {
@@ -300,6 +305,7 @@ impl Node {
                     }
                 }
                 self.send(session, Message::Created { object, outcome: Err(Box::new(failure.clone())) });
+                self.never_put(object, failure.clone());
             }
             Why::Restore | Why::Copy => {
                 if let Some(record) = self.objects.get_mut(&object)
@@ -412,8 +418,18 @@ impl Node {
             self.drop_bytes(object);
             self.unreferenced(object);
             self.serve_fetchers(object);
+            let message = format!("The object {object} was given up before it was sealed.");
+            self.never_put(object, Failure::new(Code::ObjectNotFound, message));
         }
         self.serve_room();
+    }
+
+    /// Nobody will fill an object any more. Tasks that name it as an argument would wait for ever. (An output's task says what becomes of it.)
+    fn never_put(&mut self, object: ObjectId, failure: Failure) {
+        let task = object.task();
+        if !self.runs.contains_key(&task) && !self.tasks.contains_key(&task) {
+            self.object_ready(object, Outcome::Failure(Arc::new(failure)));
+        }
     }
 
     /// Whoever filled something that is wanted no more is done with it: its room is free.

@@ -49,7 +49,7 @@ impl Node {
         if attempts == 1 {
             return Arc::clone(failure);
         }
-        let mut failure = (**failure).clone();
+        let mut failure = (**failure).clone().with("attempts", attempts);
         failure.message = format!("{} That was attempt {attempts}, and no retry is left.", failure.message);
         Arc::new(failure)
     }

@@ -161,12 +161,12 @@ impl TaskSpec {
         {
             return None;
         }
+        let schema = String::from_utf8_lossy(&value.schema);
         let message = format!(
-            "{} returned a value in the private format {:?}, which its caller does not read. Return plain data (MessagePack), Arrow or tensors between languages.",
+            "{} returned a value in the private format {schema:?}, which its caller does not read. Return plain data (MessagePack), Arrow or tensors between languages.",
             self.declaration.name,
-            String::from_utf8_lossy(&value.schema),
         );
-        Some(Failure::new(Code::UnsupportedFormat, message).of_task(self.id))
+        Some(Failure::new(Code::UnsupportedFormat, message).of_task(self.id).with("format", schema))
     }
 
     /// The actor that this creates or calls.

@@ -201,12 +201,12 @@ impl Node {
                 && !worker.formats.iter().any(|format| format.as_bytes() == &*value.schema)
             {
                 let reads = if worker.formats.is_empty() { "none".into() } else { worker.formats.join(", ") };
+                let schema = String::from_utf8_lossy(&value.schema);
                 let message = format!(
-                    "An argument of {} is in the private format {:?}, and its worker reads {reads}. Pass plain data (MessagePack), Arrow or tensors between languages.",
+                    "An argument of {} is in the private format {schema:?}, and its worker reads {reads}. Pass plain data (MessagePack), Arrow or tensors between languages.",
                     run.spec.declaration.name,
-                    String::from_utf8_lossy(&value.schema),
                 );
-                return Err(Box::new(Failure::new(Code::UnsupportedFormat, message)));
+                return Err(Box::new(Failure::new(Code::UnsupportedFormat, message).with("format", schema)));
             }
         }
         Ok(())

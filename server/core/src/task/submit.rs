@@ -121,7 +121,7 @@ impl Node {
         }
         self.prune_children(spec.parent);
         let retries = spec.declaration.max_retries;
-        let weight = pacing::weight(&spec.args);
+        let weight = pacing::weight(&spec.args, spec.declaration.returns);
         self.next_order += 1;
         let task = Task {
             spec,
@@ -262,7 +262,14 @@ impl Node {
             };
             let message =
                 format!("{} takes {takes} argument(s), and {given} were given.", declaration.function);
-            return Err(Box::new(Failure::new(Code::WrongArity, message)));
+            let failure = Failure::new(Code::WrongArity, message)
+                .with("function", &declaration.function)
+                .with("given", given)
+                .with("min_args", min);
+            return Err(Box::new(match max {
+                Some(max) => failure.with("max_args", max),
+                None => failure,
+            }));
         }
         Ok(())
     }

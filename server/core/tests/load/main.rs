@@ -1,5 +1,7 @@
 //! Many tasks at once: who gets how much, and what it costs.
 
 mod allocations;
+mod cast;
 mod fairness;
+mod overload;
 mod world;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use thornback_core::effect::Message;
-use thornback_core::input::{Declaration, Function, Output, PoolSpec, Request, Retries, Returns};
-use thornback_core::{Config, Core, Effect, Input, Op, Peer};
+use thornback_core::input::{Output, PoolSpec, Request};
+use thornback_core::{Config, Core, Effect, Input, Op};
 use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, Value, WorkerId};
+
+use crate::cast;
 
 /// Drivers with a pool each, as those have who bring their own code along, and workers that take `TASK_NS` for everything.
 pub struct World {
@@ -84,16 +86,7 @@ impl World {
     fn start(&mut self, launch: WorkerId, pool: &str) {
         self.launches += 1;
         let session = SessionId(1000 + self.launches);
-        let functions = vec![Function { name: "f".into(), min_args: 0, max_args: Some(0), actor: false }];
-        let peer = Peer::Worker {
-            launch: Some(launch),
-            pool: pool.to_owned(),
-            language: "test".into(),
-            functions,
-            formats: vec![],
-            shared_memory: true,
-            pid: 2,
-        };
+        let peer = cast::worker(Some(launch), pool);
         self.handle(Input::SessionOpened { session, peer });
     }
 
@@ -116,34 +109,11 @@ impl World {
     }
 
     fn open(&mut self, driver: SessionId) {
-        let peer = Peer::Driver {
-            namespace: String::new(),
-            job_name: String::new(),
-            want_logs: false,
-            shared_memory: true,
-            pid: 1,
-        };
-        self.handle(Input::SessionOpened { session: driver, peer });
+        self.handle(Input::SessionOpened { session: driver, peer: cast::driver() });
         let pool =
             PoolSpec { name: format!("p{}", driver.0), command: vec!["w".into()], ..PoolSpec::default() };
         self.op(driver, Op::Request { number: 1, request: Request::DeclarePool(pool) });
-        let declaration = Declaration {
-            function: "f".into(),
-            code: None,
-            pool: Some(format!("p{}", driver.0)),
-            resources: Resources::cpus(1),
-            returns: Returns::Fixed(1),
-            max_retries: Retries::Limited(3),
-            retry_exceptions: false,
-            retry_types: vec![],
-            name: "f".into(),
-            stream_window: 0,
-            accepts: vec![],
-            deadline: None,
-            placement: None,
-            affinity: None,
-            spread: false,
-        };
+        let declaration = cast::declaration(Some(format!("p{}", driver.0)));
         self.op(driver, Op::Declare { number: 1, declaration });
     }
 }

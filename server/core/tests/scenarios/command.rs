@@ -3,7 +3,7 @@
 //! ```text
 //! node cpus=2 store=1000 inline=100 workers=16 backlog= backlog-max=     driver d1 namespace=N logs remote         close d1
 //! pool d1 py prestart=1 functions=f default          worker w1 functions=f,g(1..2),h(1..),C(0)! formats=F pool=P (if it dialled in by itself) remote
-//! start-failed w1 WHY     exit w1 code=1 | signal=9  printed w1 "line"                         memory total=100 available=1 w1=50
+//! start-failed w1 WHY     exit w1 code=1 | signal=9 words="…"  printed w1 "line"                         memory total=100 available=1 w1=50
 //! declare d1 f function= code= pool= cpus= gpus= has=NAME:AMOUNT returns= retries= retry-exceptions retry-types= window= accepts= deadline= group=g1:0
 //! submit d1 t1 f args=o1,"x",[o2],k:"y" parent=t0    call d1 t2 a1 m args=                     cancel d1 t1 force recursive
 //! actor d1 a1 C args= restarts= task-retries= concurrency= pending= detached hold asynchronous (with name=: a request, which has a reply)
@@ -149,6 +149,7 @@ fn machine_input(world: &mut World, words: &mut Words) -> Parsed<Option<Input>> 
                 (_, Some(signal)) => ExitStatus::Signal(signal),
                 _ => ExitStatus::Unknown,
             },
+            last_words: words.option("words").map(|text| unquote(&text).to_owned()).unwrap_or_default(),
         },
         "printed" => Input::WorkerPrinted {
             worker: worker(&words.next("a worker")?)?,

@@ -178,7 +178,13 @@ pub fn failure(world: &World, failure: &Failure) -> String {
         .as_ref()
         .map(|cause| format!(" <caused by {}>", self::failure(world, cause)))
         .unwrap_or_default();
-    format!("{}{types}{of}: {}{cause}", code_name(failure.code), failure.message)
+    let details: Vec<String> = failure
+        .details
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.replace('\n', " | ")))
+        .collect();
+    let details = if details.is_empty() { String::new() } else { format!(" {{{}}}", details.join(", ")) };
+    format!("{}{types}{of}: {}{details}{cause}", code_name(failure.code), failure.message)
 }
 
 /// One line for what is listed.

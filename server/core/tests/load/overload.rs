@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use thornback_core::effect::{Credit, Message};
-use thornback_core::input::{Arg, ArgValue, Declaration, Function, Output, Retries, Returns};
-use thornback_core::{Config, Core, Effect, Input, Op, Peer};
-use thornback_types::{Id, NodeId, Resources, SessionId, TaskId, Time, UNITS_PER_WHOLE, Value};
+use thornback_core::input::{Arg, ArgValue, Output};
+use thornback_core::{Config, Core, Effect, Input, Op};
+use thornback_types::{Id, NodeId, Resources, SessionId, TaskId, Time, Value};
+
+use crate::cast;
 
 const DRIVERS: u64 = 64;
 const BACKLOG: u64 = 1 << 20;
@@ -107,52 +109,19 @@ impl World {
 
 #[test]
 fn sixty_four_drivers_that_flood() {
-    let resources = Resources::new().with(Resources::CPU, UNITS_PER_WHOLE);
-    let config = Config { backlog_bytes: BACKLOG, ..Config::new(NodeId(Id([7; 16])), resources.clone()) };
+    let config = Config { backlog_bytes: BACKLOG, ..Config::new(NodeId(Id([7; 16])), Resources::cpus(1)) };
     let mut world = World {
         core: Core::new(config),
         now: Time::ZERO,
         drivers: (1..=DRIVERS).map(|n| (SessionId(n), Driver::default())).collect(),
         sent: VecDeque::new(),
     };
-    let worker = Peer::Worker {
-        launch: None,
-        pool: "shared".into(),
-        language: "test".into(),
-        functions: vec![Function { name: "f".into(), min_args: 0, max_args: None, actor: false }],
-        formats: Vec::new(),
-        shared_memory: true,
-        pid: 1,
-    };
+    let worker = cast::worker(None, "shared");
     world.input(Input::SessionOpened { session: WORKER, peer: worker });
     let sessions: Vec<SessionId> = world.drivers.keys().copied().collect();
     for session in &sessions {
-        let peer = Peer::Driver {
-            namespace: String::new(),
-            job_name: String::new(),
-            want_logs: false,
-            shared_memory: true,
-            pid: 1,
-        };
-        world.input(Input::SessionOpened { session: *session, peer });
-        let declaration = Declaration {
-            function: "f".into(),
-            name: "f".into(),
-            returns: Returns::Fixed(1),
-            resources: resources.clone(),
-            max_retries: Retries::Limited(3),
-            code: None,
-            pool: None,
-            retry_exceptions: false,
-            retry_types: Vec::new(),
-            stream_window: 0,
-            accepts: Vec::new(),
-            deadline: None,
-            placement: None,
-            affinity: None,
-            spread: false,
-        };
-        world.op(*session, Op::Declare { number: 1, declaration });
+        world.input(Input::SessionOpened { session: *session, peer: cast::driver() });
+        world.op(*session, Op::Declare { number: 1, declaration: cast::declaration(None) });
     }
 
     let mut most = 0;
@@ -182,4 +151,41 @@ fn sixty_four_drivers_that_flood() {
     }
     let status = world.core.status();
     assert_eq!((status.tasks_queued, status.tasks_running, status.objects), (0, 0, 0));
+}
+
+#[test]
+fn what_all_drivers_may_still_send_is_worth_half_the_budget() {
+    // A submission without arguments has 24 bytes in a frame and a record of 1.5 KiB.
+    const RECORDS_FOR_A_BYTE: u64 = 64;
+    const LEAST: u64 = 16 << 10;
+    let config = Config::new(NodeId(Id([7; 16])), Resources::cpus(1));
+    let budget = config.backlog_bytes;
+    let mut core = Core::new(config);
+    let mut effects = Vec::new();
+    let mut open = |core: &mut Core, n: u64| {
+        core.handle(
+            Time::ZERO,
+            Input::SessionOpened { session: SessionId(n), peer: cast::driver() },
+            &mut effects,
+        );
+        core.window_of(SessionId(n)).expect("it is open")
+    };
+    let mut windows = 0;
+    for n in 1..=1000 {
+        let window = open(&mut core, n);
+        assert!((LEAST..=1 << 20).contains(&window), "driver {n} may send {window} bytes ahead");
+        windows += window;
+        assert!(
+            windows * RECORDS_FOR_A_BYTE <= budget / 2 + n * LEAST * RECORDS_FOR_A_BYTE,
+            "with {n} drivers"
+        );
+        assert!(n > 4 || window > 512 << 10, "few drivers have all that is of use to them: {window}");
+    }
+    assert_eq!(core.check_invariants(), Vec::<String>::new());
+    // What they had goes to others once they are gone.
+    for n in 1..=1000 {
+        core.handle(Time::ZERO, Input::SessionClosed { session: SessionId(n) }, &mut Vec::new());
+    }
+    assert_eq!(open(&mut core, 1001), 1 << 20);
+    assert_eq!(core.check_invariants(), Vec::<String>::new());
 }
