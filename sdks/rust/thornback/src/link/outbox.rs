@@ -33,6 +33,8 @@ pub(crate) enum Item {
     Release(ObjectId),
     /// Make a large value an object.
     Store(Box<Storing>),
+    /// The room that was given for this object is filled.
+    Made(Box<Storing>),
     /// The room that was given for this object could not be filled.
     Unmade(Box<Storing>, Error),
     /// Give room for an object that the user fills; `None` where there is no shared memory.
@@ -135,7 +137,7 @@ impl Item {
                     slot.fill(Err(error.clone()));
                 }
             }
-            Item::Store(storing) | Item::Unmade(storing, _) => storing.fail(error),
+            Item::Store(storing) | Item::Made(storing) | Item::Unmade(storing, _) => storing.fail(error),
             Item::Room(_, _, sender) => {
                 let _ = sender.send(Err(error.clone()));
             }

@@ -11,6 +11,7 @@ use super::super::failure_in;
 use super::super::objects::{Room, Storing};
 use super::super::outbox::Item;
 use super::{QUEUED_BYTES_MAX, Table};
+use crate::object::Outcome;
 use crate::{Error, Result};
 
 /// Bytes of one `Write` where there is no shared memory: large enough to be few, small enough that others get their turn.
@@ -79,10 +80,7 @@ impl Table {
             let filled = storing.fill(&mut room);
             drop(room);
             return match filled {
-                Ok(()) => {
-                    self.send(seal(&storing), session);
-                    storing.sealed();
-                }
+                Ok(()) => self.made(storing, session),
                 Err(error) => self.cannot_fill(storing, &error, session),
             };
         }
@@ -91,14 +89,21 @@ impl Table {
         tokio::task::spawn_blocking(move || {
             let filled = storing.fill(&mut room);
             drop(room);
-            match filled {
-                Ok(()) => {
-                    shared.op(seal(&storing));
-                    storing.sealed();
-                }
-                Err(error) => shared.push(Item::Unmade(storing, error)),
-            }
+            shared.push(match filled {
+                Ok(()) => Item::Made(storing),
+                Err(error) => Item::Unmade(storing, error),
+            });
         });
+    }
+
+    /// All of an object is in its room, or on its way there.
+    pub(super) fn made(&mut self, storing: Box<Storing>, session: &mut Session) {
+        self.send(seal(&storing), session);
+        // Nobody else tells of a put: also refs that came back inside a value before it was sealed learn of it here.
+        if let Some(entry) = self.objects.get(&storing.object.0).filter(|_| storing.is_put()) {
+            entry.fill(Outcome::Stored);
+        }
+        storing.sealed();
     }
 
     /// There is room for an object, and it cannot be filled.
@@ -126,10 +131,7 @@ impl Table {
                     );
                     self.writes.push_back(writing);
                 }
-                None => {
-                    self.send(seal(&writing.storing), session);
-                    writing.storing.sealed();
-                }
+                None => self.made(writing.storing, session),
             }
         }
     }
@@ -197,7 +199,7 @@ impl Table {
         self.fail_outputs(task, error);
     }
 
-    /// A put that the node refused: it has no counts either.
+    /// A put that the node refused, or that cannot be stored: it has no counts either.
     pub(super) fn never_put(&mut self, object: ObjectId, error: &Error) {
         self.unmade.insert(object.0, error.clone());
         if let Some(entry) = self.objects.get(&object.0) {
@@ -209,7 +211,7 @@ impl Table {
     fn never_stored(&mut self, storing: Box<Storing>, error: &Error, session: &mut Session) {
         let object = storing.object;
         if storing.is_put() {
-            self.unmade.insert(object.0, error.clone());
+            self.never_put(object, error);
         }
         self.fail_dependents(object.0, error, session);
         storing.fail(error);

@@ -149,6 +149,7 @@ impl Table {
                 self.creates.insert(storing.object.0, Create::Store(storing));
                 self.send(client_op::Op::Create(create), session);
             }
+            Item::Made(storing) => self.made(storing, session),
             Item::Unmade(storing, error) => self.cannot_fill(storing, &error, session),
             Item::Room(object, size, sender) => {
                 self.creates.insert(object.0, Create::Room(sender));
