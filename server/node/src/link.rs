@@ -3,7 +3,7 @@
 //! It belongs to the node's thread alone. Frames are pushed and flushed while the node works; only what a full socket did not take waits
 //! here, for the connection's task to flush once there is room.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -28,6 +28,9 @@ pub(crate) struct Link {
     queue: RefCell<Queue>,
     /// The connection's task is to look at the queue.
     changed: Notify,
+    /// Nothing more comes from the peer.
+    heard_out: Cell<bool>,
+    ended: Notify,
 }
 
 #[derive(Debug)]
@@ -75,7 +78,13 @@ impl Link {
     }
 
     fn new(carrier: Carrier) -> Self {
-        Self { carrier, queue: RefCell::default(), changed: Notify::new() }
+        Self {
+            carrier,
+            queue: RefCell::default(),
+            changed: Notify::new(),
+            heard_out: Cell::new(false),
+            ended: Notify::new(),
+        }
     }
 
     /// Takes a frame to be sent at the next flush.
@@ -125,6 +134,19 @@ impl Link {
     pub(crate) fn close(&self) {
         self.queue.borrow_mut().closing = true;
         self.changed.notify_one();
+    }
+
+    /// All that the peer ever sent has been taken.
+    pub(crate) fn heard_out(&self) {
+        self.heard_out.set(true);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until all that the peer ever sent has been taken.
+    pub(crate) async fn hear_out(&self) {
+        while !self.heard_out.get() {
+            self.ended.notified().await;
+        }
     }
 
     /// Waits until the connection's task has something to do.

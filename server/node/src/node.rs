@@ -14,7 +14,7 @@ use thornback_core::{Core, Effect, Input, Peer};
 use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
-use thornback_types::{Code, Failure, Id, NodeId, SessionId, Time};
+use thornback_types::{Code, Failure, Id, NodeId, SessionId, Time, WorkerId};
 use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::{Notify, mpsc};
 
@@ -172,6 +172,7 @@ impl Node {
     /// A connection has ended.
     pub(crate) fn connection_lost(&mut self, link: &Rc<Link>, id: SessionId) {
         self.look_at_clock();
+        link.heard_out();
         // A connection that was replaced by another one takes nothing with it.
         if let Some(session) = self.sessions.get_mut(&id).filter(|session| session.is_on(link)) {
             session.link = None;
@@ -179,6 +180,12 @@ impl Node {
             self.attend(id);
         }
         self.settle();
+    }
+
+    /// The connection on which a process speaks that the node started.
+    pub(crate) fn link_of(&self, launch: WorkerId) -> Option<Rc<Link>> {
+        let session = self.sessions.values().find(|session| session.launch == Some(launch))?;
+        session.link.clone()
     }
 
     /// A connection takes bytes again.
@@ -366,11 +373,12 @@ impl Node {
             Door::Unix { pid } => pid,
             Door::Grpc { .. } => u32::try_from(hello.pid).unwrap_or(0),
         };
+        let launch = (hello.launch != 0).then_some(WorkerId(hello.launch));
         let id = SessionId(self.next_session);
         self.next_session += 1;
         let peer = match hello.role() {
             v1::Role::Worker => Peer::Worker {
-                launch: (hello.launch != 0).then_some(thornback_types::WorkerId(hello.launch)),
+                launch,
                 pool: hello.pool.clone(),
                 language: hello.language.clone(),
                 functions,
@@ -415,7 +423,7 @@ impl Node {
             queue_bytes_max: QUEUE_BYTES_MAX,
         };
         let conversation = Server::new(self.now, knock, accept);
-        self.sessions.insert(id, Session::new(conversation, Rc::clone(link)));
+        self.sessions.insert(id, Session::new(conversation, Rc::clone(link), launch));
         self.touch(id);
         // Only now: they may speak to the session.
         for effect in effects.drain(..) {

@@ -38,6 +38,9 @@ const CONNECTIONS_MAX: usize = 16 << 10;
 /// gRPC streams and requests that may wait for the node.
 const INCOMING_MAX: usize = 64;
 
+/// How long a process that has ended may go on being heard.
+const HEAR_OUT: Duration = Duration::from_millis(100);
+
 /// How long the last words to sessions may take to leave before workers are ended.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
@@ -98,7 +101,7 @@ async fn serve(
 
     guard(&stop, accept(Rc::clone(&node), unix, stop.clone()));
     guard(&stop, take_incoming(Rc::clone(&node), incoming, stop.clone()));
-    guard(&stop, take_events(Rc::clone(&node), events));
+    guard(&stop, take_events(Rc::clone(&node), events, stop.clone()));
     guard(&stop, keep_time(Rc::clone(&node)));
     guard(&stop, patience::stay_awake(Rc::clone(&node)));
     guard(&stop, look_around(Rc::clone(&node), config.worker_memory_limit));
@@ -241,12 +244,34 @@ async fn take_incoming(
     }
 }
 
-async fn take_events(node: Rc<RefCell<Node>>, mut events: mpsc::Receiver<Event>) {
+async fn take_events(
+    node: Rc<RefCell<Node>>,
+    mut events: mpsc::Receiver<Event>,
+    stop: mpsc::UnboundedSender<Stopping>,
+) {
     while let Some(event) = events.recv().await {
-        let node = &mut *node.borrow_mut();
-        if let Some(input) = node.processes.input(event).filter(|_| !node.ending) {
-            node.input(input);
-        }
+        let link = match &event {
+            Event::Exited { launch, .. } => node.borrow().link_of(*launch),
+            _ => None,
+        };
+        let Some(link) = link else {
+            take_event(&node, event);
+            continue;
+        };
+        // What the process sent before it ended is still in its socket, and comes first: the answer of its last task, perhaps.
+        let node = Rc::clone(&node);
+        guard(&stop, async move {
+            // (A process that it left behind may hold the socket open.)
+            let _ = tokio::time::timeout(HEAR_OUT, link.hear_out()).await;
+            take_event(&node, event);
+        });
+    }
+}
+
+fn take_event(node: &RefCell<Node>, event: Event) {
+    let node = &mut *node.borrow_mut();
+    if let Some(input) = node.processes.input(event).filter(|_| !node.ending) {
+        node.input(input);
     }
 }
 

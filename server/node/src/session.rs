@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use thornback_core::Location;
 use thornback_session::{Received, SendError, Server};
-use thornback_types::{ObjectId, SessionId, Time};
+use thornback_types::{ObjectId, SessionId, Time, WorkerId};
 use thornback_wire::convert::WireId;
 use thornback_wire::hot::Slot;
 use thornback_wire::v1::{self, server_op};
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) conversation: Server<Taken>,
     /// The connection that it has now.
     pub(crate) link: Option<Rc<Link>>,
+    /// The process that the node started and that says to be at the other end.
+    pub(crate) launch: Option<WorkerId>,
     /// Operations of a frame that came and that are to be taken once others have had their turn.
     pub(crate) untaken: Option<Received<Slot<Taken>>>,
     /// It is in the node's list of those with something to send.
@@ -60,10 +62,11 @@ pub(crate) struct Sent {
 }
 
 impl Session {
-    pub(crate) fn new(conversation: Server<Taken>, link: Rc<Link>) -> Self {
+    pub(crate) fn new(conversation: Server<Taken>, link: Rc<Link>, launch: Option<WorkerId>) -> Self {
         Self {
             conversation,
             link: Some(link),
+            launch,
             untaken: None,
             dirty: false,
             announced: Vec::new(),
