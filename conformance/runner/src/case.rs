@@ -23,6 +23,16 @@ pub enum Kind {
     Worker,
 }
 
+/// Each kind.
+pub const KINDS: [Kind; 4] = [Kind::Sdk, Kind::Server, Kind::Driver, Kind::Worker];
+
+impl Kind {
+    /// As in a case file.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 const CONTRACT: &str = include_str!("../../docs/testee.md");
 
 /// What a testee may claim: the first column of the table in the contract.

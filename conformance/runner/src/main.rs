@@ -2,11 +2,12 @@
 //!
 //! It links none of the code that it judges: no session, no server, no SDK. It asserts no time; a limit there is only ends a run that hangs.
 //!
-//! - [`case`] and [`verbs`]: what a case may say. [`pattern`] and [`value`]: what it expects.
+//! - [`case`] and [`verbs`]: what a case may say, [`case_schema`] for editors. [`pattern`] and [`value`]: what it expects.
 //! - [`process`], [`peer`], [`proxy`]: the programs and connections of a run. [`ledger`]: the rules that every frame is held against.
 //! - [`engine`] runs one case, [`suite`] all of them; [`expected`] knows the known failures, [`report`] tells, [`trace`] and [`counts`] count.
 
 mod case;
+mod case_schema;
 mod counts;
 mod engine;
 mod expected;
@@ -65,6 +66,8 @@ enum Command {
     Trace,
     /// Print the table of steps.
     Steps,
+    /// Print the JSON Schema of case files, for editors.
+    Schema,
 }
 
 #[derive(Args)]
@@ -125,6 +128,10 @@ fn main() -> ExitCode {
         }),
         Command::Steps => {
             print!("{}", verbs::table());
+            Ok(true)
+        }
+        Command::Schema => {
+            print!("{}", case_schema::text());
             Ok(true)
         }
     };

@@ -1,6 +1,6 @@
 //! The steps that a case may have, and the keys of each. This table is the schema of the case files.
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::case::{Kind, Step};
 
@@ -183,6 +183,71 @@ const VERBS: &[Verb] = &[
     Verb { name: "worker_ends", kinds: &[Worker], required: &[], optional: &[], judges: Always },
 ];
 
+impl Verb {
+    /// The key that a value alone stands for: `touch: go` for `touch: {file: go}`.
+    fn sole(&self) -> Option<&'static str> {
+        match self.required {
+            [sole] if !sole.contains('|') => Some(sole),
+            _ => None,
+        }
+    }
+
+    /// Whether an object without that key stands for it, too: `settles: {actors: 0}` for `settles: {status: {actors: 0}}`.
+    fn sole_may_be_object(&self) -> bool {
+        self.optional.is_empty() && self.sole().is_some()
+    }
+
+    /// What may follow its name in a case file, as JSON Schema.
+    fn json_schema(&self) -> Json {
+        let keys = self.required.iter().flat_map(|keys| keys.split('|')).chain(self.optional.iter().copied());
+        let properties: Map<String, Json> = keys.map(|key| (key.to_owned(), json!({}))).collect();
+        let alternatives = |keys: &&str| {
+            let each: Vec<Json> = keys.split('|').map(|key| json!({"required": [key]})).collect();
+            json!({"oneOf": each})
+        };
+        let (one_of, always): (Vec<&str>, Vec<&str>) =
+            self.required.iter().partition(|keys| keys.contains('|'));
+        let mut whole = json!({
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+            "required": always,
+        });
+        if !one_of.is_empty() {
+            whole["allOf"] = one_of.iter().map(alternatives).collect();
+        }
+        let mut forms = vec![whole];
+        if self.required.is_empty() {
+            forms.push(json!({"type": "null"}));
+        }
+        if let Some(sole) = self.sole() {
+            forms.push(json!({"type": ["string", "number", "boolean", "array"]}));
+            if self.sole_may_be_object() {
+                forms.push(json!({"type": "object", "not": {"required": [sole]}}));
+            }
+        }
+        json!({"anyOf": forms})
+    }
+}
+
+/// All steps by name, as JSON Schema.
+pub fn json_schemas() -> Json {
+    VERBS.iter().map(|verb| (verb.name.to_owned(), verb.json_schema())).collect::<Map<_, _>>().into()
+}
+
+/// What a step of a case of this kind may be, as JSON Schema with references into [`json_schemas`].
+pub fn json_schema(kind: Kind) -> Json {
+    let verbs = VERBS.iter().filter(|verb| verb.kinds.contains(&kind));
+    let reference = |verb: &Verb| (verb.name.to_owned(), json!({"$ref": format!("#/$defs/{}", verb.name)}));
+    json!({
+        "type": "object",
+        "properties": verbs.map(reference).collect::<Map<_, _>>(),
+        "additionalProperties": false,
+        "minProperties": 1,
+        "maxProperties": 1,
+    })
+}
+
 /// Makes a step of what the file says.
 pub fn check(kind: Kind, line: u64, step: Map<String, Json>) -> Result<Step, String> {
     if step.len() != 1 {
@@ -195,14 +260,11 @@ pub fn check(kind: Kind, line: u64, step: Map<String, Json>) -> Result<Step, Str
     if !verb.kinds.contains(&kind) {
         return Err(format!("`{name}` has no meaning in a case of kind {kind:?}"));
     }
-    let sole = match verb.required {
-        [sole] if !sole.contains('|') => Some(*sole),
-        _ => None,
-    };
+    let sole = verb.sole();
     let keys = match keys {
         // `settles: {actors: 0}` for `settles: {status: {actors: 0}}`.
         Json::Object(keys)
-            if verb.optional.is_empty() && sole.is_some_and(|sole| !keys.contains_key(sole)) =>
+            if verb.sole_may_be_object() && sole.is_some_and(|sole| !keys.contains_key(sole)) =>
         {
             Map::from_iter(sole.map(|sole| (sole.to_owned(), Json::Object(keys))))
         }
