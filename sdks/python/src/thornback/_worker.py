@@ -522,6 +522,10 @@ def _handle_signal(number: int, frame: FrameType | None) -> None:
         raise Interrupted("the task was cancelled")
 
 
+_WAITS = ("fill", "_wait", "_wait_awake", "_receive")
+"""Functions of a carrier in which it waits, or has whole what it received."""
+
+
 def _may_interrupt(frame: FrameType | None) -> bool:
     """Whether an exception raised in this frame meets user code, or a wait of ours that nothing is lost in."""
     while frame is not None:
@@ -533,7 +537,7 @@ def _may_interrupt(frame: FrameType | None) -> bool:
             if name == "stream":
                 # Between items: in the consumer's hands, not in the middle of sending one.
                 return True
-            if name == "fill":
+            if name in _WAITS:
                 return not frame.f_locals["self"].torn
             return False
         frame = frame.f_back

@@ -493,6 +493,8 @@ class TestRefused:
         index = places[0]
         op = session_pb2.ServerOp()
         op.refused.seq, op.refused.index = frame.seq, index
+        refused = getattr(frame.ops[index], kind)
+        op.refused.id = refused.object if kind == "put" else refused.task
         op.refused.failure.CopyFrom(failure_pb2.Failure(code=thornback.Code.INVALID_ARGUMENT, message="not like this"))
         peer.say(op)
 
