@@ -65,6 +65,7 @@ class Worker:
         self.actor_name = ""
         self.restarts = 0
         self.max_concurrency = 1
+        self.asynchronous = False
         self.on_resume: Callable[[], None] = lambda: None
         self.on_end: Callable[[], None] = lambda: None
         self._pool: _Threads | None = None
@@ -228,7 +229,7 @@ class Worker:
                 self._set_up(job, job.order.setup)
                 if self.leaving:
                     return
-                if job.order.setup.asynchronous:
+                if self.asynchronous:
                     from thornback import _worker_async
 
                     _worker_async.serve(self)
@@ -364,15 +365,17 @@ class Worker:
             args, kwargs = arguments(self.runtime, job.order.args)
             if target.signature is not None:
                 self._check(target.signature, args, kwargs)
+            # Of a class that is served by name its callers know nothing (WORKER-041).
+            self.asynchronous = setup.asynchronous if target.code else Interface.of(actor_class).asynchronous
             in_user_code = True
-            if setup.asynchronous:
+            if self.asynchronous:
                 from thornback import _worker_async
 
                 self.actor = _worker_async.create(actor_class, args, kwargs)
             else:
                 self.actor = actor_class(*args, **kwargs)
             done = answer.results(None)
-            if setup.max_concurrency > 1 and not setup.asynchronous:
+            if setup.max_concurrency > 1 and not self.asynchronous:
                 self._pool = _Threads(self, setup.max_concurrency)
         except SystemExit:
             self.session.flush()

@@ -1,5 +1,6 @@
 //! Pools: which workers serve which functions, and how more of them are started.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -275,7 +276,8 @@ impl Node {
         let staffed: BTreeSet<u32> = self.workers.values().map(|worker| worker.pool).collect();
         let mut visible: Vec<&PoolState> =
             self.pools.by_number.values().filter(|p| !p.retired && p.job.is_none_or(|j| j == job)).collect();
-        visible.sort_by_key(|p| !staffed.contains(&p.pool.number));
+        // What was declared last is most likely what is meant.
+        visible.sort_by_key(|p| (!staffed.contains(&p.pool.number), Reverse(p.pool.number)));
         let mut pools: Vec<String> = visible.iter().take(POOLS_SAID_MAX).map(|p| p.say(job)).collect();
         if let more @ 1.. = visible.len().saturating_sub(POOLS_SAID_MAX) {
             pools.push(format!("and {more} more"));
