@@ -231,10 +231,10 @@ test("a node that is silent is asked, then given up", async () => {
 test("a refused operation fails what it would have made", async () => {
   const { client, connection } = await new Peer().welcome();
   const refs = [call(client), call(client)];
-  await connection.op("submit", 2);
+  const { task: id } = await connection.op("submit", 2);
   const { ops } = connection.frames.at(-1)!;
   const index = ops.findIndex(({ op }) => op.case === "submit") + 1;
-  connection.send(1, 1, [{ case: "refused", value: { seq: 1n, index, failure: { code: 2, message: "not like this" } } }]);
+  connection.send(1, 1, [{ case: "refused", value: { seq: 1n, index, id, failure: { code: 2, message: "not like this" } } }]);
   await assert.rejects(refs[1].get(), /not like this/);
   assert.ok(!refs[0].ready);
   await client.close();
