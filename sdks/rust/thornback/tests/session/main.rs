@@ -460,35 +460,6 @@ fn an_object_travels_in_pieces_as_far_as_the_window_goes_without_more_credit() {
 }
 
 #[test]
-fn a_ref_that_comes_back_in_a_value_learns_that_its_object_is_stored_meanwhile() {
-    let (mut peer, client) = Peer::welcomed();
-    let put = client.put(Bytes::from(vec![5u8; PIECES]));
-    let client_op::Op::Create(create) = peer.op() else { panic!("not a create") };
-    let holder = client.put(vec![put.clone()]);
-    let mut found: Vec<Ref<Bytes>> = get(&holder).expect("it is at hand");
-    let found = found.pop().expect("what was put");
-    drop((put, holder));
-
-    let location = v1::Location { arena: 0, offset: 0, size: create.size };
-    let made = v1::created::Outcome::Location(location);
-    peer.say([server_op::Op::Created(v1::Created { object: create.object.clone(), outcome: Some(made) })]);
-    let read = std::thread::spawn(move || get(&found));
-    let fetch = loop {
-        if let client_op::Op::Fetch(fetch) = peer.op() {
-            break fetch;
-        }
-    };
-    assert_eq!(fetch.object, create.object);
-    let refused = Box::new(failure(Code::ObjectLost, "that will do"));
-    let outcome = Some(v1::located::Outcome::Failure(refused));
-    peer.say([server_op::Op::Located(v1::Located { object: fetch.object, outcome })]);
-    assert_eq!(
-        read.join().expect("does not panic").expect_err("there are no bytes").code(),
-        Some(Code::ObjectLost)
-    );
-}
-
-#[test]
 fn pieces_that_do_not_fit_fail_the_get_and_not_the_session() {
     let chunk = |object: &Bytes, offset, length| {
         let data = Bytes::from(vec![0; length]);
