@@ -422,6 +422,8 @@ fn the_first_error_of_many_is_raised_while_others_wait() {
 }
 
 const PIECES: usize = 7 << 20;
+/// More than is sent inline.
+const STORED: usize = 150 << 10;
 
 #[test]
 fn an_object_travels_in_pieces_as_far_as_the_window_goes_without_more_credit() {
@@ -457,6 +459,50 @@ fn an_object_travels_in_pieces_as_far_as_the_window_goes_without_more_credit() {
         })]);
     }
     assert_eq!(read.join().expect("does not panic").expect("is there"), vec![5u8; PIECES]);
+}
+
+/// In 30 rounds, since it is a race: the client's thread may hear of the drop before the get or after it.
+#[test]
+fn a_ref_that_comes_back_in_a_value_learns_that_its_object_is_stored() {
+    let (mut peer, client) = Peer::welcomed();
+    for _ in 0..30 {
+        let put = client.put(Bytes::from(vec![5u8; STORED]));
+        let create = loop {
+            if let client_op::Op::Create(create) = peer.op() {
+                break create;
+            }
+        };
+        let holder = client.put(vec![put.clone()]);
+        let mut found: Vec<Ref<Bytes>> = get(&holder).expect("it is at hand");
+        let found = found.pop().expect("what was put");
+        drop((put, holder));
+
+        let location = v1::Location { arena: 0, offset: 0, size: create.size };
+        let made = v1::created::Outcome::Location(location);
+        peer.say([server_op::Op::Created(v1::Created {
+            object: create.object.clone(),
+            outcome: Some(made),
+        })]);
+        let read = std::thread::spawn(move || get(&found));
+        let fetch = loop {
+            match peer.op() {
+                client_op::Op::Watch(_) => peer.say([stored(&create)]),
+                client_op::Op::Fetch(fetch) => break fetch,
+                _ => {}
+            }
+        };
+        assert_eq!(fetch.object, create.object);
+        let refused = Box::new(failure(Code::ObjectLost, "that will do"));
+        let outcome = Some(v1::located::Outcome::Failure(refused));
+        peer.say([server_op::Op::Located(v1::Located { object: fetch.object, outcome })]);
+        let got = read.join().expect("does not panic").expect_err("there are no bytes");
+        assert_eq!(got.code(), Some(Code::ObjectLost));
+    }
+}
+
+fn stored(create: &v1::Create) -> server_op::Op {
+    let outcome = Some(Outcome::Stored(create.size));
+    server_op::Op::Completion(v1::Completion { object: create.object.clone(), outcome })
 }
 
 #[test]

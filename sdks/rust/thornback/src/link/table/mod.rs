@@ -241,7 +241,10 @@ impl Table {
     }
 
     fn watch(&mut self, id: ObjectId, slot: Weak<Slot>, session: &mut Session) {
-        if let Some(entry) = self.objects.get_mut(&id.0) {
+        // One whose refs are all gone knows nothing any more; that they are gone is not taken from the outbox yet.
+        if let Some(entry) = self.objects.get_mut(&id.0)
+            && !entry.prune()
+        {
             let known = entry.outcome();
             entry.more.push(slot.clone());
             if let (Some(outcome), Some(slot)) = (known, slot.upgrade()) {
