@@ -16,7 +16,7 @@ import (
 
 // features is what the SDK has, which is everything that the suite knows.
 var features = []string{
-	"actors", "bigint", "concurrent", "floats", "grpc", "handles", "interrupt", "keywords", "local_unserializable", "nested", "resume", "returns", "stacks",
+	"actors", "bigint", "busy", "concurrent", "floats", "grpc", "handles", "interrupt", "keywords", "local_unserializable", "nested", "resume", "returns", "stacks",
 	"streams", "timestamp", "uuid", "varargs",
 }
 

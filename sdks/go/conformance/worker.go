@@ -48,6 +48,7 @@ func newWorker() *thornback.Worker {
 	serve("fail_first", failFirst)
 	serve("die_first", dieFirst)
 	serve("hold", hold)
+	serve("busy", busy)
 	serve("relay", relay)
 	serve("refs", refs)
 	serve("read", read)
@@ -134,6 +135,18 @@ func hold(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	return "released", nil
+}
+
+// busy computes until there is a file. What it computes is whether there is one.
+func busy(path string) (string, error) {
+	if err := touch(path + ".started"); err != nil {
+		return "", err
+	}
+	for {
+		if _, err := os.Stat(path + ".go"); err == nil {
+			return "released", nil
+		}
+	}
 }
 
 func relay(ctx context.Context, pool, function string, args []any) (any, error) {

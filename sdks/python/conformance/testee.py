@@ -27,6 +27,7 @@ from thornback import worker
 FEATURES = [
     "actors",
     "bigint",
+    "busy",
     "concurrent",
     "floats",
     "grpc",
@@ -391,6 +392,14 @@ def hold(path: str) -> str:
     except BaseException:
         pathlib.Path(path + ".interrupted").touch()
         raise
+    return "released"
+
+
+@serve("busy")
+def busy(path: str) -> str:
+    pathlib.Path(path + ".started").touch()
+    while not os.path.exists(path + ".go"):
+        pass
     return "released"
 
 

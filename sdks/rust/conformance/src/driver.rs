@@ -15,6 +15,7 @@ use crate::value::{Any, Names};
 
 const FEATURES: &[&str] = &[
     "actors",
+    "busy",
     "concurrent",
     "floats",
     "grpc",

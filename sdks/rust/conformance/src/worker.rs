@@ -25,6 +25,7 @@ pub async fn serve() -> Result<()> {
         .register::<fail_first>()
         .register::<die_first>()
         .register::<hold>()
+        .register::<busy>()
         .register::<relay>()
         .register::<refs>()
         .register::<read>()
@@ -174,6 +175,13 @@ async fn holds(path: String) -> String {
 #[thornback::task(name = "conformance.hold")]
 async fn hold(path: String) -> String {
     holds(path).await
+}
+
+#[thornback::task(name = "conformance.busy")]
+async fn busy(path: String) -> String {
+    make(&format!("{path}.started"));
+    while !Path::new(&format!("{path}.go")).exists() {}
+    "released".to_owned()
 }
 
 async fn relays(cx: &Context, pool: String, function: String, args: Vec<Any>) -> Result<Any> {
