@@ -148,6 +148,12 @@ impl PlacementGroupId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SessionId(pub u64);
 
+impl SessionId {
+    /// The session by which a node itself speaks to its core: for the pools of its configuration, and for control requests that come without a
+    /// session. Nobody drops what it is given, so it is given nothing.
+    pub const OWN: SessionId = SessionId(0);
+}
+
 /// A worker process, numbered by its node when it is launched (or when it dials in by itself).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct WorkerId(pub u64);

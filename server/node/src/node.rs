@@ -27,8 +27,7 @@ use crate::processes::Processes;
 use crate::run::Stopping;
 use crate::session::{Session, Sessions, from_wire_id, wire_id};
 
-/// The session by which the node itself speaks to the core: its own pools, and control requests that come without a session.
-pub(crate) const OWN: SessionId = SessionId(0);
+pub(crate) const OWN: SessionId = SessionId::OWN;
 
 /// Bytes that may wait for one client's credit. A client that lets more pile up is ended, so that it cannot fill the node's memory.
 const QUEUE_BYTES_MAX: usize = 256 << 20;

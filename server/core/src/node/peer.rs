@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use thornback_types::{Code, Failure, JobId, NodeId, ObjectId, TaskId};
+use thornback_types::{Code, Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
 
 use crate::effect::{Pool, Reply};
 use crate::message::PeerMessage;
@@ -64,12 +64,14 @@ impl Node {
             M::ActorState { actor, state } => self.actor_state(actor, state),
             M::Answer { session, number, reply, owners } => {
                 self.adopt(None, &owners, &[]);
-                if let Reply::Actor(info) = &reply {
-                    self.give_to(session, ObjectId(info.actor.0));
-                }
-                // Whoever looks an actor up holds a count on it from then on.
-                for (actor, _) in &owners {
-                    self.session_count(session, *actor);
+                // Whoever looks an actor up holds a count on it from then on; who asked without a session could never drop it.
+                if session != SessionId::OWN {
+                    if let Reply::Actor(info) = &reply {
+                        self.give_to(session, ObjectId(info.actor.0));
+                    }
+                    for (actor, _) in &owners {
+                        self.session_count(session, *actor);
+                    }
                 }
                 self.answer(session, number, reply);
                 self.return_unused(&owners);

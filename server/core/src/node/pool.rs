@@ -103,7 +103,7 @@ impl Node {
         if spec.name.is_empty() {
             return Err(invalid("A pool needs a name."));
         }
-        let job = (session != SessionId(0)).then(|| self.acting_job(session));
+        let job = (session != SessionId::OWN).then(|| self.acting_job(session));
         let known = self
             .pools
             .by_number

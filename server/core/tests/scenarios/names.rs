@@ -16,6 +16,7 @@ pub struct Names {
 }
 
 const SALT: [u8; 8] = *b"scenario";
+const OWN: &str = "node";
 
 impl Names {
     fn id(&mut self, name: &str, index: u32) -> Id {
@@ -50,7 +51,11 @@ impl Names {
         }
     }
 
+    /// `node` is the node's own.
     pub fn session(&mut self, name: &str) -> SessionId {
+        if name == OWN {
+            return SessionId::OWN;
+        }
         let at = self.sessions.iter().position(|known| known == name).unwrap_or_else(|| {
             self.sessions.push(name.to_owned());
             self.sessions.len() - 1
@@ -59,6 +64,9 @@ impl Names {
     }
 
     pub fn session_name(&self, session: SessionId) -> &str {
+        if session == SessionId::OWN {
+            return OWN;
+        }
         let at = (session.0 as usize).wrapping_sub(1);
         self.sessions.get(at).map_or("a session that nobody opened", String::as_str)
     }
