@@ -53,7 +53,11 @@ fn three_nodes_with_losses() {
 
 #[test]
 fn three_nodes_with_crashes() {
-    all_is_well(3, Profile::Crash, (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548, 894, 1020]));
+    all_is_well(
+        3,
+        Profile::Crash,
+        (1..=10).chain([23, 100, 124, 215, 278, 362, 392, 548, 894, 1020, 800083, 800086, 800352]),
+    );
 }
 
 #[test]
@@ -63,12 +67,12 @@ fn one_node_with_all_faults() {
 
 #[test]
 fn two_nodes_with_all_faults() {
-    all_is_well(2, Profile::All, (1..=8).chain([524, 843]));
+    all_is_well(2, Profile::All, (1..=8).chain([524, 843, 800340]));
 }
 
 #[test]
 fn three_nodes_with_all_faults() {
-    all_is_well(3, Profile::All, (1..=8).chain([1005, 1119, 1586]));
+    all_is_well(3, Profile::All, (1..=8).chain([1005, 1119, 1586, 800299]));
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl Node {
             // The registry only passes the refs on. The owner's own counts last as long as the actor.
             self.adopt(None, &spec.owners, &spec.stored);
         }
-        let creation = Arc::clone(&spec.creation);
+        let (creation, owners) = (Arc::clone(&spec.creation), spec.owners.clone());
+        let is_from_afar = spec.owner != self.me;
         // Counted before the last life's run, if one is left, gives its counts back.
         for object in creation.refs() {
             self.hold_for(spec.job, object);
@@ -67,6 +68,10 @@ impl Node {
                     self.release(object, 1);
                 }
             }
+        }
+        if is_from_afar {
+            // What lies inside an argument whose owner is gone is not counted by that argument.
+            self.return_unused(&owners);
         }
     }
 

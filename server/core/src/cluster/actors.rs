@@ -134,6 +134,11 @@ impl Cluster {
                         // Until its next heartbeat says better.
                         member.available.take_down_to_zero(&creation.resources);
                     }
+                    let job = spec.creation.job;
+                    if self.over.contains(job) {
+                        // A node that joined later has not heard of it, and would keep the job's arena for a driver that is gone.
+                        self.mail(node, PeerMessage::JobOver { job });
+                    }
                     self.mail(node, PeerMessage::HostActor { actor: spec, life });
                 }
             }

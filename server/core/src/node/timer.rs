@@ -20,6 +20,8 @@ pub(crate) enum Timer {
     Infeasible(ClassId),
     /// A request for room in the store has waited long enough.
     StoreWait(ObjectId),
+    /// The link broke off while bytes were copied from another node: who waits for them tries again.
+    Pull(ObjectId),
     /// A driver has been held back for a while.
     Pace(SessionId),
 }
@@ -47,6 +49,7 @@ impl Node {
                 Timer::Overtake(worker) => self.overtake(worker),
                 Timer::Infeasible(class) => self.notice_infeasible(class),
                 Timer::StoreWait(object) => self.store_wait_over(object),
+                Timer::Pull(object) => self.serve_fetchers(object),
                 Timer::Pace(session) => self.pace_overdue(session),
             }
         }

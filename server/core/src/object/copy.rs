@@ -9,6 +9,7 @@ use crate::effect::{Effect, Location};
 use crate::input::StoreError;
 use crate::message::PeerMessage;
 use crate::node::Node;
+use crate::node::timer::Timer;
 use crate::object::store::Why;
 use crate::object::{Copy, Fetcher, ObjectState};
 
@@ -155,10 +156,18 @@ impl Node {
                 self.serve_fetchers(object);
                 self.touch(object);
             }
-            Err(_) => {
+            Err(error) => {
                 record.copy = Copy::None;
+                let others = record.elsewhere().iter().any(|node| *node != from);
+                let may_have_it = record.elsewhere().contains(&from) && !self.dead.contains(from);
                 self.free_location(location);
-                self.copy_gone_at(object, from);
+                match error {
+                    // The link broke off, and what lies on the other node outlives that. If the node does not, membership will say so.
+                    StoreError::Io(_) if may_have_it && !others => {
+                        self.at(self.now + self.config.heartbeat, Timer::Pull(object));
+                    }
+                    _ => self.copy_gone_at(object, from),
+                }
             }
         }
         self.serve_room();
