@@ -15,6 +15,7 @@ use crate::value::{Any, Names};
 
 const FEATURES: &[&str] = &[
     "actors",
+    "bigint",
     "busy",
     "concurrent",
     "floats",
@@ -26,6 +27,7 @@ const FEATURES: &[&str] = &[
     "resume",
     "returns",
     "streams",
+    "timestamp",
     "uuid",
 ];
 

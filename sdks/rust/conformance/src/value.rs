@@ -1,11 +1,13 @@
 //! A value of any kind, as a program that does not know its shape would hold it, and the suite's notation of it.
 
 use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::BytesDeserializer};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize, forward_to_deserialize_any};
 use serde_json::{Value as Json, json};
+use thornback::value::BigInteger;
 use thornback::{ActorHandle, Bytes, Ref};
 
 /// Bytes longer than this are told by their digest.
@@ -25,6 +27,8 @@ pub enum Any {
     Ref(Ref<Any>),
     Actor(ActorHandle),
     Uuid([u8; 16]),
+    BigInteger(BigInteger),
+    Timestamp(SystemTime),
     /// Stands for something that cannot be encoded.
     Unencodable,
 }
@@ -73,6 +77,8 @@ impl Any {
             "uuid" => {
                 Any::Uuid(uuid::Uuid::parse_str(text()?).map_err(|error| error.to_string())?.into_bytes())
             }
+            "bigint" => Any::BigInteger(big_integer(text()?)?),
+            "timestamp" => Any::Timestamp(moment(body).ok_or_else(|| format!("{notation} is no time"))?),
             "unencodable" => Any::Unencodable,
             _ => return Err(format!("{kind} is no kind of value")),
         })
@@ -103,6 +109,14 @@ impl Any {
             Any::Ref(object) => json!({"ref": names.found_object(object)}),
             Any::Actor(actor) => json!({"actor": names.found_actor(actor)}),
             Any::Uuid(bytes) => json!({"uuid": uuid::Uuid::from_bytes(bytes).to_string()}),
+            Any::BigInteger(number) => json!({"bigint": decimal(&number)}),
+            Any::Timestamp(time) => {
+                let since = match time.duration_since(UNIX_EPOCH) {
+                    Ok(after) => after.as_nanos().cast_signed(),
+                    Err(before) => -before.duration().as_nanos().cast_signed(),
+                };
+                json!({"timestamp": [since.div_euclid(1_000_000_000) as i64, since.rem_euclid(1_000_000_000) as i64]})
+            }
         }
     }
 }
@@ -110,6 +124,47 @@ impl Any {
 /// The bytes of `{"pattern":{"size":…,"seed":…}}`.
 pub fn pattern(size: u64, seed: u64) -> Vec<u8> {
     (0..size).map(|i| ((31 * i + seed) % 251) as u8).collect()
+}
+
+/// Seconds since 1970, which may be negative, and nanoseconds after them.
+fn moment(parts: &Json) -> Option<SystemTime> {
+    let seconds = parts[0].as_i64()?;
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let start = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    start?.checked_add(Duration::from_nanos(parts[1].as_u64()?))
+}
+
+fn big_integer(text: &str) -> Result<BigInteger, String> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let mut magnitude = Vec::new();
+    for digit in digits.chars() {
+        let mut carry = digit.to_digit(10).ok_or_else(|| format!("{text} is no integer"))?;
+        for byte in magnitude.iter_mut().rev() {
+            carry += u32::from(*byte) * 10;
+            *byte = carry as u8;
+            carry >>= 8;
+        }
+        if carry > 0 {
+            magnitude.insert(0, carry as u8);
+        }
+    }
+    Ok(BigInteger::new(digits.len() < text.len(), &magnitude))
+}
+
+fn decimal(number: &BigInteger) -> String {
+    let mut magnitude = number.magnitude().to_vec();
+    let mut digits = Vec::new();
+    while magnitude.iter().any(|byte| *byte != 0) {
+        let mut rest = 0;
+        for byte in &mut magnitude {
+            let all = rest * 256 + u32::from(*byte);
+            *byte = (all / 10) as u8;
+            rest = all % 10;
+        }
+        digits.push(char::from_digit(rest, 10).unwrap_or('?'));
+    }
+    let sign = number.is_negative().then_some('-');
+    sign.into_iter().chain(digits.into_iter().rev()).collect()
 }
 
 fn hex(text: &str) -> Result<Vec<u8>, String> {
@@ -138,6 +193,8 @@ impl Serialize for Any {
             Any::Ref(object) => object.serialize(serializer),
             Any::Actor(actor) => actor.serialize(serializer),
             Any::Uuid(bytes) => thornback::value::uuid::serialize(bytes, serializer),
+            Any::BigInteger(number) => number.serialize(serializer),
+            Any::Timestamp(time) => thornback::value::timestamp::serialize(time, serializer),
             Any::Unencodable => Err(serde::ser::Error::custom("this value cannot be encoded")),
         }
     }
@@ -192,9 +249,13 @@ impl<'de> Deserialize<'de> for Any {
                 let error = |error: serde::de::value::Error| serde::de::Error::custom(error);
                 let replay = || Replay { kind, payload: &payload };
                 match kind {
+                    -1 => {
+                        thornback::value::timestamp::deserialize(replay()).map(Any::Timestamp).map_err(error)
+                    }
                     1 => Ref::deserialize(replay()).map(Any::Ref).map_err(error),
                     2 => ActorHandle::deserialize(replay()).map(Any::Actor).map_err(error),
                     5 => thornback::value::uuid::deserialize(replay()).map(Any::Uuid).map_err(error),
+                    6 => BigInteger::deserialize(replay()).map(Any::BigInteger).map_err(error),
                     _ => Err(serde::de::Error::custom(format_args!("an extension of type {kind}"))),
                 }
             }
@@ -230,7 +291,7 @@ struct Replay<'a> {
 impl<'de> Deserializer<'de> for Replay<'_> {
     type Error = serde::de::value::Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Self::Error> {
         struct Parts<'a>(Option<i8>, Option<&'a [u8]>);
         impl<'de> SeqAccess<'de> for Parts<'_> {
             type Error = serde::de::value::Error;
@@ -248,6 +309,10 @@ impl<'de> Deserializer<'de> for Replay<'_> {
         visitor.visit_seq(Parts(Some(self.kind), Some(self.payload)))
     }
 
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -257,7 +322,7 @@ impl<'de> Deserializer<'de> for Replay<'_> {
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple tuple_struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple_struct
         map struct enum identifier ignored_any
     }
 }

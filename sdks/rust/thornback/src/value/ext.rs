@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i8)]
 pub(crate) enum Extension {
+    Timestamp = -1,
     Ref = 1,
     Actor = 2,
     Tensor = 3,
@@ -59,7 +60,28 @@ where
         }
 
         fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-            deserializer.deserialize_tuple(2, self)
+            deserialize_parts(deserializer, self.0, self.1)
+        }
+    }
+    deserializer.deserialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, Outer(kind, read))
+}
+
+/// The same where it is known already that there is an extension: reads its type and its payload.
+pub(crate) fn deserialize_parts<'de, D, R, T>(
+    deserializer: D,
+    kind: Extension,
+    read: R,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    R: FnOnce(&[u8]) -> Result<T, String>,
+{
+    struct Parts<R>(Extension, R);
+    impl<'de, T, R: FnOnce(&[u8]) -> Result<T, String>> Visitor<'de> for Parts<R> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a MessagePack extension of type {} ({:?})", self.0 as i8, self.0)
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<T, A::Error> {
@@ -76,7 +98,7 @@ where
             (self.1)(&payload.0).map_err(A::Error::custom)
         }
     }
-    deserializer.deserialize_newtype_struct(rmp_serde::MSGPACK_EXT_STRUCT_NAME, Outer(kind, read))
+    deserializer.deserialize_tuple(2, Parts(kind, read))
 }
 
 /// Owned, because where `serde` buffers a value (an untagged enum, a flattened map) nothing can be borrowed from it.
@@ -137,55 +159,10 @@ pub mod uuid {
     }
 }
 
-/// For `#[serde(with = "thornback::value::big_integer")]` on an `i128`: integers beyond 64 bits, which other languages read as their own.
-pub mod big_integer {
-    use super::{Deserializer, Extension, Serializer, deserialize_extension, serialize_extension};
-
-    /// Writes the extension: a sign byte (0, or 1 for a negative number) and the magnitude, most significant byte first, without leading zeros.
-    ///
-    /// # Errors
-    /// Only those of the serializer.
-    pub fn serialize<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
-        let magnitude = value.unsigned_abs().to_be_bytes();
-        let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
-        let mut payload = vec![u8::from(value.is_negative())];
-        payload.extend_from_slice(&magnitude[zeros..]);
-        serialize_extension(serializer, Extension::BigInteger, &payload)
-    }
-
-    /// Reads the extension.
-    ///
-    /// # Errors
-    /// If the value is not a big integer, or does not fit.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
-        deserialize_extension(deserializer, Extension::BigInteger, |payload| {
-            let (sign, magnitude) = payload.split_first().ok_or("a big integer without a sign")?;
-            let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
-            let digits = &magnitude[zeros..];
-            let mut bytes = [0; 16];
-            let start =
-                bytes.len().checked_sub(digits.len()).ok_or("a big integer that does not fit in 128 bits")?;
-            bytes[start..].copy_from_slice(digits);
-            let magnitude = u128::from_be_bytes(bytes);
-            match sign {
-                0 => i128::try_from(magnitude)
-                    .map_err(|_| "a big integer that does not fit in 128 bits".to_string()),
-                1 => 0i128
-                    .checked_sub_unsigned(magnitude)
-                    .ok_or_else(|| "a big integer that does not fit in 128 bits".to_string()),
-                other => Err(format!("a big integer with the sign {other}")),
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{decode, encode};
+    use super::super::{BigInteger, decode, encode};
     use serde::{Deserialize, Serialize};
-
-    #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Big(#[serde(with = "super::big_integer")] i128);
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Tagged {
@@ -201,19 +178,6 @@ mod tests {
     }
 
     #[test]
-    fn big_integers_are_sign_and_magnitude() {
-        let bytes = |value| encode(&Big(value)).expect("encodes").value.data.to_vec();
-        assert_eq!(bytes(-256), [0xc7, 3, 6, 1, 1, 0]);
-        assert_eq!(bytes(0), [0xd4, 6, 0]);
-        for value in [0, 1, -1, i128::from(u64::MAX) + 1, i128::MAX, i128::MIN] {
-            assert_eq!(
-                decode::<Big>(encode(&Big(value)).expect("encodes").value).expect("decodes"),
-                Big(value)
-            );
-        }
-    }
-
-    #[test]
     fn extensions_survive_the_buffering_of_untagged_enums() {
         let value = Either::Tagged(Tagged { id: *b"0123456789abcdef" });
         let encoded = encode(&value).expect("encodes").value;
@@ -223,7 +187,7 @@ mod tests {
 
     #[test]
     fn an_extension_of_another_type_is_refused() {
-        let encoded = encode(&Big(7)).expect("encodes").value;
+        let encoded = encode(&BigInteger::from(i128::MAX)).expect("encodes").value;
         let error = decode::<(Tagged,)>(encoded.clone()).expect_err("not a map");
         assert!(!error.message().is_empty());
         #[derive(Debug, Serialize, Deserialize)]

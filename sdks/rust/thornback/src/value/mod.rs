@@ -6,15 +6,19 @@
 //! | [`Tensor`] | tensor: shape and strides, elements in place |
 //! | everything else that is `Serialize + DeserializeOwned` | MessagePack, structs as maps by field name |
 //!
+//! What has an extension type of its own goes through a module of this one with `#[serde(with = "…")]`: [`uuid`], [`timestamp`] and [`big_integer`].
+//!
 //! Inside MessagePack, a [`Ref`](crate::Ref) or an actor handle is an extension type, and the value names it beside its bytes so that the
 //! server can count it. The server never decodes a value; neither does this module decide where one is kept.
 
+pub mod big_integer;
 mod ext;
 mod msgpack;
 mod raw;
 mod refs;
 mod tensor;
 mod text;
+pub mod timestamp;
 
 use std::any::Any;
 
@@ -25,8 +29,9 @@ use thornback_types::{Code, Format, Value};
 
 use crate::{Error, Result};
 
+pub use big_integer::BigInteger;
+pub use ext::uuid;
 pub(crate) use ext::{Extension, deserialize_extension, serialize_extension};
-pub use ext::{big_integer, uuid};
 pub(crate) use refs::{Keep, collect, collected, decode_context, with_decode_context};
 pub use tensor::{Element, Tensor};
 
