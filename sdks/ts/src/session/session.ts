@@ -202,7 +202,12 @@ export class Session implements Conversation {
 
   hold(alive: boolean): void {
     this.#alive = alive;
-    this.#carrier?.hold(alive);
+    this.#carrier?.hold(this.#holds);
+  }
+
+  /** Whoever closes the session waits as well: a program must not end before what it posted is sent. */
+  get #holds(): boolean {
+    return this.#alive || this.#closing !== undefined;
   }
 
   async close(): Promise<void> {
@@ -212,6 +217,7 @@ export class Session implements Conversation {
     if (this.#unsent < this.#frames.length && this.#carrier) {
       await new Promise<void>((resolve) => {
         this.#closing = resolve;
+        this.#carrier?.hold(true);
       });
     }
     this.#sayGoodbye(undefined);
@@ -463,7 +469,7 @@ export class Session implements Conversation {
     this.#owed = this.#taken = 0;
     this.#connection++;
     this.#heard = performance.now();
-    carrier.hold(this.#alive);
+    carrier.hold(this.#holds);
     listener.take = (body) => {
       // Frames keep their order while early ones wait.
       if (early.length > 0) early.push(body);

@@ -8,8 +8,9 @@ import { runInNewContext } from "node:vm";
 import { toBinary, create } from "@bufbuild/protobuf";
 
 import {
-  type Client,
+  Client,
   ConnectionLostError,
+  GetTimeoutError,
   ProtocolError,
   type Ref,
   SessionExpiredError,
@@ -115,6 +116,37 @@ test("frames beyond the credit wait for it, and none is larger than agreed", asy
   assert.ok(connection.frames.every(({ ops }) => ops.length <= 4));
   assert.throws(() => client.task("f")(...Array.from({ length: 300 }, () => client.put(1))), /does not fit into a frame/);
   await client.close();
+});
+
+test("a program that closes its session lives until what it posted is sent", async () => {
+  const peer = new Peer();
+  const held: boolean[] = [];
+  const opening = Client.over(
+    async (events) => {
+      const carrier = await peer.connect(events);
+      const hold = carrier.hold.bind(carrier);
+      carrier.hold = (alive) => {
+        held.push(alive);
+        hold(alive);
+      };
+      return carrier;
+    },
+    { logs: () => undefined },
+  );
+  const connection = await peer.connection();
+  connection.send(0, 0, [welcome({ ...LIMITS, windowBytes: 10_000n })]);
+  const client = await opening;
+  for (let n = 0; n < 40; n++) client.put("x".repeat(900));
+  const impatient = client.task("f")().get({ timeoutMs: 1 });
+  const closing = client.close();
+  assert.equal(held.at(-1), true);
+  // Nor does it end with whoever else waited.
+  await assert.rejects(impatient, GetTimeoutError);
+  assert.equal(held.at(-1), true);
+  connection.send(0, 1, [{ case: "credit", value: { bytes: 1_000_000n } }]);
+  await closing;
+  await connection.op("put", 40);
+  await connection.op("goodbye");
 });
 
 test("credit is given back for what was taken", async () => {
