@@ -74,6 +74,8 @@ const (
 	CodeNodeDied Code = 31 // NODE_DIED
 	// A generator of fixed length yielded too few items.
 	CodeStreamTooShort Code = 33 // STREAM_TOO_SHORT
+	// What is served has another signature than what is expected of it.
+	CodeSignatureMismatch Code = 34 // SIGNATURE_MISMATCH
 	// The actor is dead for good.
 	CodeActorDied Code = 40 // ACTOR_DIED
 	// The actor was lost during the call and is restarting; the call may have run.
@@ -151,6 +153,7 @@ var codes = map[Code]codeInfo{
 	CodeInfeasible:             {"INFEASIBLE", FaultCaller, true},
 	CodeNodeDied:               {"NODE_DIED", FaultNobody, true},
 	CodeStreamTooShort:         {"STREAM_TOO_SHORT", FaultUserCode, false},
+	CodeSignatureMismatch:      {"SIGNATURE_MISMATCH", FaultCaller, false},
 	CodeActorDied:              {"ACTOR_DIED", FaultUserCode, false},
 	CodeActorUnavailable:       {"ACTOR_UNAVAILABLE", FaultNobody, true},
 	CodeActorNameTaken:         {"ACTOR_NAME_TAKEN", FaultCaller, false},

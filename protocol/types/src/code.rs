@@ -116,6 +116,7 @@ codes! {
     30 INFEASIBLE Infeasible Caller true "No node has the resources that are asked for; the task keeps waiting.";
     31 NODE_DIED NodeDied Nobody true "The node that ran the task is gone, and no retry is left.";
     33 STREAM_TOO_SHORT StreamTooShort UserCode false "A generator of fixed length yielded too few items.";
+    34 SIGNATURE_MISMATCH SignatureMismatch Caller false "What is served has another signature than what is expected of it.";
     40 ACTOR_DIED ActorDied UserCode false "The actor is dead for good.";
     41 ACTOR_UNAVAILABLE ActorUnavailable Nobody true "The actor was lost during the call and is restarting; the call may have run.";
     42 ACTOR_NAME_TAKEN ActorNameTaken Caller false "A live actor has that name in that namespace.";

@@ -64,6 +64,8 @@ export const CODES = {
   NODE_DIED: 31,
   /** A generator of fixed length yielded too few items. */
   STREAM_TOO_SHORT: 33,
+  /** What is served has another signature than what is expected of it. */
+  SIGNATURE_MISMATCH: 34,
   /** The actor is dead for good. */
   ACTOR_DIED: 40,
   /** The actor was lost during the call and is restarting; the call may have run. */

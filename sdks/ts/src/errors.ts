@@ -150,6 +150,8 @@ export class OutOfDiskError extends ThornbackError {}
 export class StoreFullError extends ThornbackError {}
 /** A function gave fewer results than it was asked for. */
 export class StreamTooShortError extends ThornbackError {}
+/** What is served has another signature than what is expected of it. */
+export class SignatureMismatchError extends ThornbackError {}
 /** No pool serves the function. */
 export class FunctionNotFoundError extends ThornbackError {}
 /** The call has too few or too many arguments. */
@@ -219,6 +221,7 @@ const CLASSES: Readonly<Record<Code, ErrorClass>> = {
   INFEASIBLE: InfeasibleError,
   NODE_DIED: NodeDiedError,
   STREAM_TOO_SHORT: StreamTooShortError,
+  SIGNATURE_MISMATCH: SignatureMismatchError,
   ACTOR_DIED: ActorDiedError,
   ACTOR_UNAVAILABLE: ActorUnavailableError,
   ACTOR_NAME_TAKEN: ActorNameTakenError,

@@ -170,7 +170,8 @@ impl Peer {
             ack: 0,
             owed: 0,
         };
-        let function = v1::Function { name: "noop".to_owned(), min_args: 0, max_args: -1, actor: false };
+        let function =
+            v1::Function { name: "noop".to_owned(), min_args: 0, max_args: -1, ..v1::Function::default() };
         peer.write(
             0,
             vec![client_op::Op::Hello(Box::new(v1::Hello {

@@ -27,6 +27,36 @@ pub(crate) enum Command {
     Status(Ask),
     /// List live tasks, actors, objects, workers, pools or sessions.
     List(List),
+    /// Write typed clients and workers of a WIT interface.
+    Gen(Gen),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: thornback gen --lang python --out src shop.wit")]
+pub(crate) struct Gen {
+    /// The interface: a WIT file with a package and its interfaces.
+    #[arg(value_name = "FILE.wit")]
+    pub(crate) file: PathBuf,
+    /// The language to write.
+    #[arg(long, value_parser = language)]
+    pub(crate) lang: thornback_gen::Lang,
+    /// Directory for what is written, made if it is missing [default: standard output]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write nothing; fail if a file in --out is missing or not what would be written.
+    #[arg(long, requires = "out")]
+    pub(crate) check: bool,
+    /// Print {"files": [{"path", "state"}]} as JSON; a file's state is "written", "unchanged" or "stale".
+    #[arg(long, requires = "out")]
+    pub(crate) json: bool,
+}
+
+fn language(name: &str) -> Result<thornback_gen::Lang, String> {
+    let known = thornback_gen::Lang::ALL;
+    known.iter().find(|(known, _)| *known == name).map(|(_, lang)| *lang).ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        format!("there is {}", names.join(", "))
+    })
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! - `dev` runs a node in the foreground; when it ends, nothing is left.
 //! - `start` and `stop` run one in the background.
 //! - `status` and `list` ask a running node, over its Unix socket.
+//! - `gen` writes typed clients and workers of an interface, and needs no node.
 
 #![deny(unsafe_code)]
 
@@ -10,6 +11,7 @@ mod allocator;
 mod ask;
 mod background;
 mod flags;
+mod generate;
 mod list;
 mod node;
 mod place;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Command::Stop(stop) => background::stop(&stop),
         Command::Status(status) => status::show(&status),
         Command::List(list) => list::show(&list),
+        Command::Gen(gen_) => generate::run(&gen_),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -84,7 +84,8 @@ async fn grpc_wants_the_token() {
 #[tokio::test]
 async fn a_worker_dials_in_over_grpc() {
     let node = Node::with(&[]);
-    let function = v1::Function { name: "echo".to_owned(), min_args: 0, max_args: -1, actor: false };
+    let function =
+        v1::Function { name: "echo".to_owned(), min_args: 0, max_args: -1, ..v1::Function::default() };
     let hello = v1::Hello {
         token: token(&node),
         pool: "far".to_owned(),

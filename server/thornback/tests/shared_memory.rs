@@ -117,7 +117,8 @@ fn what_one_session_writes_another_reads_in_place_and_cannot_change() {
     let data = vec![0x2a; 300_000];
     let (object, location, _reader) = writer.put(&data);
 
-    let function = v1::Function { name: "read".to_owned(), min_args: 0, max_args: -1, actor: false };
+    let function =
+        v1::Function { name: "read".to_owned(), min_args: 0, max_args: -1, ..v1::Function::default() };
     let worker =
         v1::Hello { pool: "readers".to_owned(), functions: vec![function], ..hello(v1::Role::Worker) };
     let mut reader = Mapping::open_as(&node, worker);

@@ -65,6 +65,8 @@ const TABLE: &[Row] = &[
         ours: &[],
         theirs: Only(&["proc-macro2", "quote", "syn", "unicode-ident"]),
     },
+    // Text in, text out: what it writes is written against SDKs, and links none.
+    Row { name: "thornback-gen", ours: &[], theirs: Only(&[]) },
     // Judgement comes from the schemas alone: none of the code that is judged takes part.
     Row { name: "thornback-conformance", ours: &[], theirs: Never(&["tokio", "tonic"]) },
     Row { name: "thornback-testee", ours: &["thornback"], theirs: Never(&[]) },
@@ -79,6 +81,7 @@ const PROTOCOL: &[&str] = &["thornback-types", "thornback-wire"];
 const CLIENT: &[&str] = &["thornback-macros", "thornback-session", "thornback-types", "thornback-wire"];
 const SERVER: &[&str] = &[
     "thornback-core",
+    "thornback-gen",
     "thornback-journal",
     "thornback-node",
     "thornback-session",

@@ -180,7 +180,7 @@ pub fn python_tools(repo: &Repo) -> Result<Venv> {
 
 /// Folders with Python of ours.
 pub fn python_sources(repo: &Repo) -> Vec<PathBuf> {
-    ["sdks/python", "bench", "examples", "conformance"]
+    ["sdks/python", "sdks/gen", "bench", "examples", "conformance"]
         .map(|folder| repo.path(folder))
         .into_iter()
         .filter(|dir| dir.is_dir())

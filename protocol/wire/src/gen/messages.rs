@@ -288,6 +288,10 @@ pub struct Declare {
     /// Spread over nodes rather than pack.
     #[prost(bool, tag = "18")]
     pub spread: bool,
+    /// The signature that the caller was made for, as canonical text (see `Function`); empty for whatever is served. Calls of what is served with another
+    /// one fail with SIGNATURE_MISMATCH before anything runs. Not looked at with `code`, and for methods.
+    #[prost(string, tag = "19")]
+    pub signature: ::prost::alloc::string::String,
 }
 /// Driver or worker to server: run a task. The session holds one count on each return object and is sent their completions unasked.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -354,6 +358,162 @@ pub struct Consumed {
     pub task: ::prost::bytes::Bytes,
     #[prost(uint64, tag = "2")]
     pub count: u64,
+}
+/// A function that a worker can run.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Function {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Least and most positional arguments; `max_args` -1 for any number. A call outside is refused with WRONG_ARITY before it is queued.
+    #[prost(uint32, tag = "2")]
+    pub min_args: u32,
+    #[prost(sint32, tag = "3")]
+    pub max_args: i32,
+    /// A class: what it creates is an actor.
+    #[prost(bool, tag = "4")]
+    pub actor: bool,
+    /// What it takes and gives, as the canonical text of spec/interface.md, of at most 16 KiB; of a class with its methods. Empty where no interface says it.
+    #[prost(string, tag = "5")]
+    pub signature: ::prost::alloc::string::String,
+}
+/// Worker to server, at any time after `Welcome`: what it serves besides what its `Hello` said.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Announce {
+    #[prost(message, repeated, tag = "1")]
+    pub functions: ::prost::alloc::vec::Vec<Function>,
+}
+/// Server to worker: run a task, create an actor, or call a method on it. Tasks run in the order in which they come, one at a time; an actor's calls
+/// likewise, or as many at once as its `max_concurrency` says. More are sent ahead than can run.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Run {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// A declaration made by the server in this session.
+    #[prost(uint32, tag = "3")]
+    pub declaration: u32,
+    #[prost(message, repeated, tag = "4")]
+    pub args: ::prost::alloc::vec::Vec<Arg>,
+    /// Set for an actor's creation and its calls.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub actor: ::prost::bytes::Bytes,
+    /// Set for the creation only.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub setup: ::core::option::Option<::prost::alloc::boxed::Box<ActorSetup>>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ActorSetup {
+    #[prost(uint32, tag = "1")]
+    pub max_concurrency: u32,
+    #[prost(bool, tag = "2")]
+    pub asynchronous: bool,
+    /// How often it was started before.
+    #[prost(uint32, tag = "3")]
+    pub restarts: u32,
+    #[prost(string, tag = "4")]
+    pub name: ::prost::alloc::string::String,
+}
+/// Worker to server: a task is over. A later answer of a superseded attempt is ignored.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Done {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// One for each return object, in order; `stored` ones have been sealed.
+    #[prost(message, repeated, tag = "3")]
+    pub results: ::prost::alloc::vec::Vec<Result>,
+    #[prost(message, optional, boxed, tag = "4")]
+    pub failure: ::core::option::Option<::prost::alloc::boxed::Box<Failure>>,
+    /// Streaming: how many items were yielded.
+    #[prost(uint64, tag = "5")]
+    pub yielded: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Result {
+    #[prost(oneof = "result::Result", tags = "1, 2")]
+    pub result: ::core::option::Option<result::Result>,
+}
+/// Nested message and enum types in `Result`.
+pub mod result {
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Result {
+        #[prost(message, tag = "1")]
+        Value(super::Value),
+        #[prost(bool, tag = "2")]
+        Stored(bool),
+    }
+}
+/// Worker to server: the next item of a stream, its index from 0.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Yield {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(uint64, tag = "3")]
+    pub index: u64,
+    #[prost(message, optional, tag = "4")]
+    pub item: ::core::option::Option<Result>,
+}
+/// Server to worker: the consumer has taken this many items; the producer may be `Declare.stream_window` ahead of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resume {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    #[prost(uint64, tag = "3")]
+    pub consumed: u64,
+}
+/// Server to worker: stop this task if it has not started, interrupt it if it runs. The worker still answers with `Done`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Interrupt {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// CANCELLED or DEADLINE_EXCEEDED: the failure to answer with.
+    #[prost(uint32, tag = "3")]
+    pub code: u32,
+}
+/// Server to worker: give back those of these tasks that have not started. Answered by `Returned`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Recall {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Returned {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+/// Worker to server: this task waits for objects (so its CPU may be lent), and goes on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Blocked {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Unblocked {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub task: ::prost::bytes::Bytes,
+}
+/// Server to driver: lines that its workers printed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Log {
+    /// "stdout" or "stderr".
+    #[prost(string, tag = "1")]
+    pub stream: ::prost::alloc::string::String,
+    /// "pid=4242", or "Counter pid=4242" for an actor.
+    #[prost(string, tag = "2")]
+    pub source: ::prost::alloc::string::String,
+    #[prost(string, repeated, tag = "3")]
+    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Lines like the last one that were left out since.
+    #[prost(uint32, tag = "4")]
+    pub repeated_count: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Request {
@@ -512,6 +672,10 @@ pub struct DeclarePool {
     /// Known functions of this pool, so that they can be called before a worker runs.
     #[prost(string, repeated, tag = "9")]
     pub functions: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What its workers have to serve, with signatures: one that says hello without one of these, or serves one with another signature, is refused with
+    /// SIGNATURE_MISMATCH. They are known functions, too.
+    #[prost(message, repeated, tag = "10")]
+    pub interface: ::prost::alloc::vec::Vec<Function>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetStatus {}
@@ -726,159 +890,6 @@ pub struct Refs {
     pub retain: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", repeated, tag = "2")]
     pub drop: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-}
-/// A function that a worker can run.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Function {
-    #[prost(string, tag = "1")]
-    pub name: ::prost::alloc::string::String,
-    /// Least and most positional arguments; `max_args` -1 for any number. A call outside is refused with WRONG_ARITY before it is queued.
-    #[prost(uint32, tag = "2")]
-    pub min_args: u32,
-    #[prost(sint32, tag = "3")]
-    pub max_args: i32,
-    /// A class: what it creates is an actor.
-    #[prost(bool, tag = "4")]
-    pub actor: bool,
-}
-/// Worker to server, at any time after `Welcome`: what it serves besides what its `Hello` said.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Announce {
-    #[prost(message, repeated, tag = "1")]
-    pub functions: ::prost::alloc::vec::Vec<Function>,
-}
-/// Server to worker: run a task, create an actor, or call a method on it. Tasks run in the order in which they come, one at a time; an actor's calls
-/// likewise, or as many at once as its `max_concurrency` says. More are sent ahead than can run.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Run {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub attempt: u32,
-    /// A declaration made by the server in this session.
-    #[prost(uint32, tag = "3")]
-    pub declaration: u32,
-    #[prost(message, repeated, tag = "4")]
-    pub args: ::prost::alloc::vec::Vec<Arg>,
-    /// Set for an actor's creation and its calls.
-    #[prost(bytes = "bytes", tag = "5")]
-    pub actor: ::prost::bytes::Bytes,
-    /// Set for the creation only.
-    #[prost(message, optional, boxed, tag = "6")]
-    pub setup: ::core::option::Option<::prost::alloc::boxed::Box<ActorSetup>>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ActorSetup {
-    #[prost(uint32, tag = "1")]
-    pub max_concurrency: u32,
-    #[prost(bool, tag = "2")]
-    pub asynchronous: bool,
-    /// How often it was started before.
-    #[prost(uint32, tag = "3")]
-    pub restarts: u32,
-    #[prost(string, tag = "4")]
-    pub name: ::prost::alloc::string::String,
-}
-/// Worker to server: a task is over. A later answer of a superseded attempt is ignored.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct Done {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub attempt: u32,
-    /// One for each return object, in order; `stored` ones have been sealed.
-    #[prost(message, repeated, tag = "3")]
-    pub results: ::prost::alloc::vec::Vec<Result>,
-    #[prost(message, optional, boxed, tag = "4")]
-    pub failure: ::core::option::Option<::prost::alloc::boxed::Box<Failure>>,
-    /// Streaming: how many items were yielded.
-    #[prost(uint64, tag = "5")]
-    pub yielded: u64,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Result {
-    #[prost(oneof = "result::Result", tags = "1, 2")]
-    pub result: ::core::option::Option<result::Result>,
-}
-/// Nested message and enum types in `Result`.
-pub mod result {
-    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
-    pub enum Result {
-        #[prost(message, tag = "1")]
-        Value(super::Value),
-        #[prost(bool, tag = "2")]
-        Stored(bool),
-    }
-}
-/// Worker to server: the next item of a stream, its index from 0.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Yield {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub attempt: u32,
-    #[prost(uint64, tag = "3")]
-    pub index: u64,
-    #[prost(message, optional, tag = "4")]
-    pub item: ::core::option::Option<Result>,
-}
-/// Server to worker: the consumer has taken this many items; the producer may be `Declare.stream_window` ahead of it.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Resume {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub attempt: u32,
-    #[prost(uint64, tag = "3")]
-    pub consumed: u64,
-}
-/// Server to worker: stop this task if it has not started, interrupt it if it runs. The worker still answers with `Done`.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Interrupt {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-    #[prost(uint32, tag = "2")]
-    pub attempt: u32,
-    /// CANCELLED or DEADLINE_EXCEEDED: the failure to answer with.
-    #[prost(uint32, tag = "3")]
-    pub code: u32,
-}
-/// Server to worker: give back those of these tasks that have not started. Answered by `Returned`.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Recall {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    pub tasks: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Returned {
-    #[prost(bytes = "bytes", repeated, tag = "1")]
-    pub tasks: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
-}
-/// Worker to server: this task waits for objects (so its CPU may be lent), and goes on.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Blocked {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-}
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Unblocked {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub task: ::prost::bytes::Bytes,
-}
-/// Server to driver: lines that its workers printed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Log {
-    /// "stdout" or "stderr".
-    #[prost(string, tag = "1")]
-    pub stream: ::prost::alloc::string::String,
-    /// "pid=4242", or "Counter pid=4242" for an actor.
-    #[prost(string, tag = "2")]
-    pub source: ::prost::alloc::string::String,
-    #[prost(string, repeated, tag = "3")]
-    pub lines: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Lines like the last one that were left out since.
-    #[prost(uint32, tag = "4")]
-    pub repeated_count: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClientFrame {

@@ -861,7 +861,10 @@ type DeclarePool struct {
 	// Pool for the session's functions with shipped code.
 	DefaultForSession bool `protobuf:"varint,8,opt,name=default_for_session,json=defaultForSession,proto3" json:"default_for_session,omitempty"`
 	// Known functions of this pool, so that they can be called before a worker runs.
-	Functions     []string `protobuf:"bytes,9,rep,name=functions,proto3" json:"functions,omitempty"`
+	Functions []string `protobuf:"bytes,9,rep,name=functions,proto3" json:"functions,omitempty"`
+	// What its workers have to serve, with signatures: one that says hello without one of these, or serves one with another signature, is refused with
+	// SIGNATURE_MISMATCH. They are known functions, too.
+	Interface     []*Function `protobuf:"bytes,10,rep,name=interface,proto3" json:"interface,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -955,6 +958,13 @@ func (x *DeclarePool) GetDefaultForSession() bool {
 func (x *DeclarePool) GetFunctions() []string {
 	if x != nil {
 		return x.Functions
+	}
+	return nil
+}
+
+func (x *DeclarePool) GetInterface() []*Function {
+	if x != nil {
+		return x.Interface
 	}
 	return nil
 }
@@ -1392,7 +1402,7 @@ var File_thornback_v1_control_proto protoreflect.FileDescriptor
 
 const file_thornback_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x1athornback/v1/control.proto\x12\fthornback.v1\x1a\x17thornback/v1/task.proto\x1a\x18thornback/v1/value.proto\x1a\x18thornback/v1/actor.proto\x1a\x1athornback/v1/failure.proto\"\xfb\x04\n" +
+	"\x1athornback/v1/control.proto\x12\fthornback.v1\x1a\x17thornback/v1/task.proto\x1a\x18thornback/v1/value.proto\x1a\x18thornback/v1/actor.proto\x1a\x1athornback/v1/failure.proto\x1a\x19thornback/v1/worker.proto\"\xfb\x04\n" +
 	"\aRequest\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12C\n" +
 	"\fcreate_actor\x18\n" +
@@ -1449,7 +1459,7 @@ const file_thornback_v1_control_proto_rawDesc = "" +
 	"\bstrategy\x18\x03 \x01(\tR\bstrategy\x12\x12\n" +
 	"\x04name\x18\x04 \x01(\tR\x04name\",\n" +
 	"\x14RemovePlacementGroup\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\fR\x05group\"\xec\x02\n" +
+	"\x05group\x18\x01 \x01(\fR\x05group\"\xa2\x03\n" +
 	"\vDeclarePool\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x18\n" +
@@ -1460,7 +1470,9 @@ const file_thornback_v1_control_proto_rawDesc = "" +
 	"\btemplate\x18\x06 \x01(\bR\btemplate\x12\x1a\n" +
 	"\bprestart\x18\a \x01(\rR\bprestart\x12.\n" +
 	"\x13default_for_session\x18\b \x01(\bR\x11defaultForSession\x12\x1c\n" +
-	"\tfunctions\x18\t \x03(\tR\tfunctions\x1a6\n" +
+	"\tfunctions\x18\t \x03(\tR\tfunctions\x124\n" +
+	"\tinterface\x18\n" +
+	" \x03(\v2\x16.thornback.v1.FunctionR\tinterface\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\v\n" +
@@ -1538,6 +1550,7 @@ var file_thornback_v1_control_proto_goTypes = []any{
 	(*Arg)(nil),                  // 19: thornback.v1.Arg
 	(*ActorOptions)(nil),         // 20: thornback.v1.ActorOptions
 	(*Resources)(nil),            // 21: thornback.v1.Resources
+	(*Function)(nil),             // 22: thornback.v1.Function
 }
 var file_thornback_v1_control_proto_depIdxs = []int32{
 	3,  // 0: thornback.v1.Request.create_actor:type_name -> thornback.v1.CreateNamedActor
@@ -1560,16 +1573,17 @@ var file_thornback_v1_control_proto_depIdxs = []int32{
 	6,  // 17: thornback.v1.ActorList.actors:type_name -> thornback.v1.ActorInfo
 	21, // 18: thornback.v1.CreatePlacementGroup.bundles:type_name -> thornback.v1.Resources
 	17, // 19: thornback.v1.DeclarePool.env:type_name -> thornback.v1.DeclarePool.EnvEntry
-	21, // 20: thornback.v1.Status.total:type_name -> thornback.v1.Resources
-	21, // 21: thornback.v1.Status.available:type_name -> thornback.v1.Resources
-	13, // 22: thornback.v1.Status.worker_list:type_name -> thornback.v1.WorkerInfo
-	0,  // 23: thornback.v1.Control.Send:input_type -> thornback.v1.Request
-	1,  // 24: thornback.v1.Control.Send:output_type -> thornback.v1.Reply
-	24, // [24:25] is the sub-list for method output_type
-	23, // [23:24] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	22, // 20: thornback.v1.DeclarePool.interface:type_name -> thornback.v1.Function
+	21, // 21: thornback.v1.Status.total:type_name -> thornback.v1.Resources
+	21, // 22: thornback.v1.Status.available:type_name -> thornback.v1.Resources
+	13, // 23: thornback.v1.Status.worker_list:type_name -> thornback.v1.WorkerInfo
+	0,  // 24: thornback.v1.Control.Send:input_type -> thornback.v1.Request
+	1,  // 25: thornback.v1.Control.Send:output_type -> thornback.v1.Reply
+	25, // [25:26] is the sub-list for method output_type
+	24, // [24:25] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_thornback_v1_control_proto_init() }
@@ -1581,6 +1595,7 @@ func file_thornback_v1_control_proto_init() {
 	file_thornback_v1_value_proto_init()
 	file_thornback_v1_actor_proto_init()
 	file_thornback_v1_failure_proto_init()
+	file_thornback_v1_worker_proto_init()
 	file_thornback_v1_control_proto_msgTypes[0].OneofWrappers = []any{
 		(*Request_CreateActor)(nil),
 		(*Request_GetActor)(nil),

@@ -105,7 +105,10 @@ type Declare struct {
 	Node []byte `protobuf:"bytes,16,opt,name=node,proto3" json:"node,omitempty"`
 	Soft bool   `protobuf:"varint,17,opt,name=soft,proto3" json:"soft,omitempty"`
 	// Spread over nodes rather than pack.
-	Spread        bool `protobuf:"varint,18,opt,name=spread,proto3" json:"spread,omitempty"`
+	Spread bool `protobuf:"varint,18,opt,name=spread,proto3" json:"spread,omitempty"`
+	// The signature that the caller was made for, as canonical text (see `Function`); empty for whatever is served. Calls of what is served with another
+	// one fail with SIGNATURE_MISMATCH before anything runs. Not looked at with `code`, and for methods.
+	Signature     string `protobuf:"bytes,19,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -264,6 +267,13 @@ func (x *Declare) GetSpread() bool {
 		return x.Spread
 	}
 	return false
+}
+
+func (x *Declare) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
 }
 
 // Driver or worker to server: run a task. The session holds one count on each return object and is sent their completions unasked.
@@ -632,7 +642,7 @@ const file_thornback_v1_task_proto_rawDesc = "" +
 	"\aamounts\x18\x01 \x03(\v2$.thornback.v1.Resources.AmountsEntryR\aamounts\x1a:\n" +
 	"\fAmountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x98\x04\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xb6\x04\n" +
 	"\aDeclare\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x1a\n" +
 	"\bfunction\x18\x02 \x01(\tR\bfunction\x12\x12\n" +
@@ -655,7 +665,8 @@ const file_thornback_v1_task_proto_rawDesc = "" +
 	"\x06bundle\x18\x0f \x01(\x11R\x06bundle\x12\x12\n" +
 	"\x04node\x18\x10 \x01(\fR\x04node\x12\x12\n" +
 	"\x04soft\x18\x11 \x01(\bR\x04soft\x12\x16\n" +
-	"\x06spread\x18\x12 \x01(\bR\x06spread\"}\n" +
+	"\x06spread\x18\x12 \x01(\bR\x06spread\x12\x1c\n" +
+	"\tsignature\x18\x13 \x01(\tR\tsignature\"}\n" +
 	"\x06Submit\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\fR\x04task\x12 \n" +
 	"\vdeclaration\x18\x02 \x01(\rR\vdeclaration\x12%\n" +

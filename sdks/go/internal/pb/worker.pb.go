@@ -33,7 +33,9 @@ type Function struct {
 	MinArgs uint32 `protobuf:"varint,2,opt,name=min_args,json=minArgs,proto3" json:"min_args,omitempty"`
 	MaxArgs int32  `protobuf:"zigzag32,3,opt,name=max_args,json=maxArgs,proto3" json:"max_args,omitempty"`
 	// A class: what it creates is an actor.
-	Actor         bool `protobuf:"varint,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	Actor bool `protobuf:"varint,4,opt,name=actor,proto3" json:"actor,omitempty"`
+	// What it takes and gives, as the canonical text of spec/interface.md, of at most 16 KiB; of a class with its methods. Empty where no interface says it.
+	Signature     string `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -94,6 +96,13 @@ func (x *Function) GetActor() bool {
 		return x.Actor
 	}
 	return false
+}
+
+func (x *Function) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
 }
 
 // Worker to server, at any time after `Welcome`: what it serves besides what its `Hello` said.
@@ -906,12 +915,13 @@ var File_thornback_v1_worker_proto protoreflect.FileDescriptor
 
 const file_thornback_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x19thornback/v1/worker.proto\x12\fthornback.v1\x1a\x18thornback/v1/value.proto\x1a\x1athornback/v1/failure.proto\"j\n" +
+	"\x19thornback/v1/worker.proto\x12\fthornback.v1\x1a\x18thornback/v1/value.proto\x1a\x1athornback/v1/failure.proto\"\x88\x01\n" +
 	"\bFunction\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bmin_args\x18\x02 \x01(\rR\aminArgs\x12\x19\n" +
 	"\bmax_args\x18\x03 \x01(\x11R\amaxArgs\x12\x14\n" +
-	"\x05actor\x18\x04 \x01(\bR\x05actor\"@\n" +
+	"\x05actor\x18\x04 \x01(\bR\x05actor\x12\x1c\n" +
+	"\tsignature\x18\x05 \x01(\tR\tsignature\"@\n" +
 	"\bAnnounce\x124\n" +
 	"\tfunctions\x18\x01 \x03(\v2\x16.thornback.v1.FunctionR\tfunctions\"\xc2\x01\n" +
 	"\x03Run\x12\x12\n" +

@@ -273,6 +273,7 @@ class ActorClass(Generic[C]):
         name: str | None = None,
         definition: Definition | None = None,
         interface: Interface | None = None,
+        contract: str = "",
     ) -> None:
         """Not for users: `remote` and `actor_class` make them."""
         self._class = actor_class
@@ -286,6 +287,7 @@ class ActorClass(Generic[C]):
                 else Interface(self._name, {}, Signature.any(self._name), False, open=True)
             )
         self._interface = interface.retrying(options.get("max_task_retries", 0))
+        self._contract = contract
         self._declaration = None
         if actor_class is not None:
             self.__doc__ = actor_class.__doc__
@@ -305,7 +307,14 @@ class ActorClass(Generic[C]):
 
     def options(self, **options: Any) -> ActorClass[C]:
         """The same class with other options."""
-        return ActorClass(self._class, self._options.but(options), name=self._name, definition=self._definition, interface=self._interface)
+        return ActorClass(
+            self._class,
+            self._options.but(options),
+            name=self._name,
+            definition=self._definition,
+            interface=self._interface,
+            contract=self._contract,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"{self._name} is an actor class; create an actor with {self._name}.remote(...)")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from thornback import _errors, _runtime
 from thornback._actor import ActorClass, ActorHandle
 from thornback._connect import connector, read_token
-from thornback._gen import control_pb2, session_pb2
+from thornback._gen import control_pb2, session_pb2, worker_pb2
 from thornback._object import ObjectRef, ObjectRefGenerator
 from thornback._options import UNITS, Options
 from thornback._runtime import Runtime
@@ -236,16 +236,22 @@ def get(refs: Any, *, timeout: float | None = None) -> Any:
         timeout = 0
     if type(refs) is ObjectRef:
         return refs._home.get_one(refs, timeout)
+    if isinstance(refs, ObjectRef):
+        return refs._read(refs._home.get_one(refs, timeout))
     if not isinstance(refs, (list, tuple)):
         if isinstance(refs, ObjectRefGenerator):
             raise TypeError("a stream has no value; iterate over it and get its items")
         raise TypeError(f"get takes a ref or a list of refs, not {type(refs).__name__}")
+    typed = False
     for ref in refs:
         if type(ref) is not ObjectRef:
-            raise TypeError(f"get takes refs; the list holds a {type(ref).__name__}")
+            if not isinstance(ref, ObjectRef):
+                raise TypeError(f"get takes refs; the list holds a {type(ref).__name__}")
+            typed = True
     if not refs:
         return []
-    return _runtime.require().get_many(refs, timeout)
+    values = _runtime.require().get_many(refs, timeout)
+    return [ref._read(value) for ref, value in zip(refs, values, strict=True)] if typed else values
 
 
 def put(value: T) -> ObjectRef[T]:
@@ -373,13 +379,16 @@ def declare_pool(
     *,
     language: str = "",
     functions: Sequence[str] = (),
+    interfaces: Sequence[Any] = (),
     env: dict[str, str] | None = None,
     working_dir: str | None = None,
     prestart: int = 0,
 ) -> None:
     """Tells the node how to start workers that serve functions by name, in any language.
 
-    `functions` can be called before any of them runs. The command finds its node by its environment (THORNBACK_ADDRESS and others).
+    `functions` can be called before any of them runs. `interfaces` are classes that `thornback gen` made of interfaces: a worker that does
+    not serve all of what they say, with the same signatures, is refused when it comes, and calls fail with `SignatureMismatchError`. The
+    command finds its node by its environment (THORNBACK_ADDRESS and others).
     """
     pool = control_pb2.DeclarePool(
         name=name,
@@ -389,5 +398,23 @@ def declare_pool(
         working_dir=working_dir or os.getcwd(),
         prestart=prestart,
         functions=list(functions),
+        interface=[function for interface in interfaces for function in _expected(interface)],
     )
     _runtime.require().request(declare_pool=pool)
+
+
+def _expected(interface: Any) -> list[worker_pb2.Function]:
+    """What an interface expects of those who serve it."""
+    stubs = getattr(interface, "__thornback__", None)
+    if stubs is None:
+        raise TypeError(f"interfaces are classes that `thornback gen` made, as `shop.Till`; {interface!r} is none")
+    return [
+        worker_pb2.Function(
+            name=stub._served,
+            min_args=len(stub._params),
+            max_args=len(stub._params),
+            actor=stub._actor,
+            signature=stub._signature,
+        )
+        for stub in stubs
+    ]

@@ -8,7 +8,7 @@
       WorkerDiedError                      OutOfMemoryError   NodeDiedError
       ActorError                           ActorDiedError     ActorUnavailableError
       ObjectLostError                      OwnerDiedError     ObjectNotFoundError   ReconstructionFailedError
-      OutOfDiskError   StoreFullError      PendingCallsLimitError   StreamTooShortError
+      OutOfDiskError   StoreFullError      PendingCallsLimitError   StreamTooShortError   SignatureMismatchError
       ActorNameTakenError (ValueError)     ActorNotFoundError (ValueError)   FunctionNotFoundError (LookupError)
       UnserializableError (TypeError)      UnsupportedFormatError (TypeError)   WrongArityError (TypeError)
       InvalidArgumentError (ValueError)    InfeasibleError   WorkerStartFailedError   LimitExceededError
@@ -71,6 +71,7 @@ class Code(enum.IntEnum):
     INFEASIBLE = 30
     NODE_DIED = 31
     STREAM_TOO_SHORT = 33
+    SIGNATURE_MISMATCH = 34
     ACTOR_DIED = 40
     ACTOR_UNAVAILABLE = 41
     ACTOR_NAME_TAKEN = 42
@@ -269,6 +270,12 @@ class StreamTooShortError(ThornbackError):
     default_code = Code.STREAM_TOO_SHORT
 
 
+class SignatureMismatchError(ThornbackError):
+    """What is served has another signature than what is expected of it."""
+
+    default_code = Code.SIGNATURE_MISMATCH
+
+
 class ActorNameTakenError(ThornbackError, ValueError):
     """A live actor has that name in that namespace."""
 
@@ -309,6 +316,10 @@ class InvalidArgumentError(ThornbackError, ValueError):
     """An argument of an operation has no meaning."""
 
     default_code = Code.INVALID_ARGUMENT
+
+
+class MisfitError(InvalidArgumentError):
+    """A value does not fit the interface that says what it is. Of an argument the caller is told so, since user code never saw it."""
 
 
 class InfeasibleError(ThornbackError):
@@ -404,6 +415,7 @@ _CLASSES: Final[dict[int, type[ThornbackError]]] = {
     Code.INFEASIBLE: InfeasibleError,
     Code.NODE_DIED: NodeDiedError,
     Code.STREAM_TOO_SHORT: StreamTooShortError,
+    Code.SIGNATURE_MISMATCH: SignatureMismatchError,
     Code.ACTOR_DIED: ActorDiedError,
     Code.ACTOR_UNAVAILABLE: ActorUnavailableError,
     Code.ACTOR_NAME_TAKEN: ActorNameTakenError,

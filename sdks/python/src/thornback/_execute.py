@@ -250,6 +250,8 @@ def failure_of(error: BaseException, job: Job, in_user_code: bool, inline_bytes:
     if not in_user_code and isinstance(error, _errors.ThornbackError) and error.failure is None:
         # Arguments that cannot be read, results that cannot be written: the registry has a code for it.
         return failure_pb2.Failure(code=error.code, message=error.message, language="python", task=job.task, actor=job.actor)
+    if isinstance(error, _errors.MisfitError) and error.failure is None:
+        return failure_pb2.Failure(code=error.code, message=error.message, language="python", task=job.task, actor=job.actor)
     failure = _errors.to_failure(error, task=job.task, actor=job.actor)
     if job.order.target.accepts_pickle:
         exception = _exception_value(error)

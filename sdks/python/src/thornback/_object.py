@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from thornback import _errors, _values
 from thornback._values import Reference
@@ -67,7 +67,7 @@ class ObjectRef(Reference, Generic[T_co]):
 
         def done() -> None:
             try:
-                future.set_result(self._home.get_one(self, 0))
+                future.set_result(self._read(self._home.get_one(self, 0)))
             except BaseException as error:
                 future.set_exception(error)
 
@@ -85,7 +85,7 @@ class ObjectRef(Reference, Generic[T_co]):
             if future.done():
                 return
             try:
-                future.set_result(self._home.get_one(self, 0))
+                future.set_result(self._read(self._home.get_one(self, 0)))
             except BaseException as error:
                 # A future refuses StopIteration, which would end the coroutine that awaits it.
                 future.set_exception(RuntimeError(str(error)) if isinstance(error, StopIteration) else error)
@@ -102,6 +102,10 @@ class ObjectRef(Reference, Generic[T_co]):
     def __await__(self) -> Generator[Any, None, T_co]:
         return self.as_future().__await__()
 
+    def _read(self, value: Any) -> Any:
+        """What users are given of the object's value."""
+        return value
+
     def _reference(self) -> tuple[int, bytes, bytes]:
         return _values._EXT_REF, self._id, self._id
 
@@ -113,6 +117,31 @@ class ObjectRef(Reference, Generic[T_co]):
             # Pickled by somebody else: nobody knows how long the bytes live, so the object lives as long as its owner.
             self._home.pin(self._id)
         return _adopt_ref, (self._id,)
+
+
+class Reader(Protocol[T_co]):
+    """Makes what an interface says of a portable value."""
+
+    def decode(self, value: Any, path: str) -> T_co: ...
+
+
+class TypedRef(ObjectRef[T_co]):
+    """A ref whose value is of a type that an interface says. Passed on, it is a ref like any other."""
+
+    __slots__ = ("_inner", "_path", "_reader")
+
+    def __init__(self, inner: ObjectRef[Any], reader: Reader[T_co], path: str) -> None:
+        """Not for users: stubs make them."""
+        super().__init__(inner._id, inner._home)
+        self._inner = inner
+        self._reader = reader
+        self._path = path
+
+    def __del__(self) -> None:
+        pass  # The count is that of `_inner`.
+
+    def _read(self, value: Any) -> T_co:
+        return self._reader.decode(value, self._path)
 
 
 def _adopt_ref(id: bytes) -> ObjectRef[Any]:
@@ -207,3 +236,25 @@ class ObjectRefGenerator(Reference, Generic[T_co]):
     def __reduce__(self) -> tuple[Any, ...]:
         self._reference()
         raise AssertionError
+
+
+class TypedStream(ObjectRefGenerator[T_co]):
+    """A stream whose items are of a type that an interface says."""
+
+    __slots__ = ("_inner", "_path", "_reader")
+
+    def __init__(self, inner: ObjectRefGenerator[Any], reader: Reader[T_co], path: str) -> None:
+        """Not for users: stubs make them."""
+        super().__init__(inner._id, inner._home, inner._taken)
+        self._inner = inner
+        self._reader = reader
+        self._path = path
+
+    def __del__(self) -> None:
+        pass  # `_inner` ends the stream.
+
+    def _take(self) -> ObjectRef[T_co]:
+        return TypedRef(super()._take(), self._reader, self._path)
+
+    async def __anext__(self) -> ObjectRef[T_co]:
+        return TypedRef(await super().__anext__(), self._reader, self._path)

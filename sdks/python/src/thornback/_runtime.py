@@ -277,6 +277,7 @@ class Runtime(ObjectTable):
                 returns=function._returns,
                 code=self._code(function._definition) if function._definition is not None else None,
                 portable=function._definition is None,
+                contract=function._contract,
             )
             function._declaration = declaration
         return declaration
@@ -297,10 +298,11 @@ class Runtime(ObjectTable):
         code: ObjectRef[Any] | None = None,
         portable: bool = False,
         retries: int | None = None,
+        contract: str = "",
     ) -> Declaration:
         """Declares something to call, under a new number."""
         number = next(self._numbers)
-        message = task_pb2.Declare(number=number, function=name, returns=returns, accepts=[_values.PICKLE])
+        message = task_pb2.Declare(number=number, function=name, returns=returns, accepts=[_values.PICKLE], signature=contract)
         if code is not None:
             message.code = code._id
         options.fill(message)
@@ -325,6 +327,7 @@ class Runtime(ObjectTable):
                     returns=1,
                     code=self._code(definition) if definition is not None else None,
                     portable=definition is None,
+                    contract=cls._contract,
                 )
         options = actor_pb2.ActorOptions()
         cls._options.fill_actor(options, cls._interface)

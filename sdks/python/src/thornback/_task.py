@@ -41,6 +41,7 @@ class RemoteFunction(Generic[P, R]):
         name: str | None = None,
         definition: Definition | None = None,
         signature: Signature | None = None,
+        contract: str = "",
     ) -> None:
         """Not for users: `remote` and `function` make them."""
         self._function = function
@@ -54,6 +55,8 @@ class RemoteFunction(Generic[P, R]):
         if returns is None:
             returns = -1 if function is not None and inspect.isgeneratorfunction(function) else 1
         self._returns = returns
+        self._contract = contract
+        """The signature that the node is to hold whoever serves it to: its canonical text, where an interface says it."""
         self._declaration = None
         if function is not None:
             functools.update_wrapper(self, function)
@@ -75,6 +78,7 @@ class RemoteFunction(Generic[P, R]):
             name=self._name,
             definition=self._definition,
             signature=self._signature,
+            contract=self._contract,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -564,7 +564,11 @@ def _announced(name: str, target: Any, actor: bool) -> worker_pb2.Function:
     many = signature.max >= 1 << 20
     # What must be given by keyword cannot be counted by the node; this worker checks it when the call comes.
     return worker_pb2.Function(
-        name=name, min_args=0 if signature.min >= 1 << 20 else signature.min, max_args=-1 if many else signature.max, actor=actor
+        name=name,
+        min_args=0 if signature.min >= 1 << 20 else signature.min,
+        max_args=-1 if many else signature.max,
+        actor=actor,
+        signature=getattr(target, "__thornback_signature__", ""),
     )
 
 

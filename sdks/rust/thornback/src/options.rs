@@ -110,6 +110,7 @@ impl Spec {
             spread: options.spread,
             code: bytes::Bytes::new(),
             accepts: Vec::new(),
+            signature: String::new(),
         })
     }
 }

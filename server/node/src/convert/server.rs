@@ -150,6 +150,8 @@ fn declare_out(number: u32, declaration: &Declaration) -> v1::Declare {
             .map_or(-1, |n| i32::try_from(n).unwrap_or(-1)),
         node: WireId::write_optional(declaration.affinity.map(|affinity| affinity.node)),
         soft: declaration.affinity.is_some_and(|affinity| affinity.soft),
+        // Whether it fits was judged before anything runs.
+        signature: String::new(),
         spread: declaration.spread,
     }
 }

@@ -106,7 +106,7 @@ impl Node {
             name: (*name).to_owned(),
             min_args: 0,
             max_args: -1,
-            actor: false,
+            ..v1::Function::default()
         });
         client.hello(v1::Hello {
             pool: pool.to_owned(),

@@ -27,9 +27,10 @@ from thornback._gen import task_pb2 as thornback_dot_v1_dot_task__pb2
 from thornback._gen import value_pb2 as thornback_dot_v1_dot_value__pb2
 from thornback._gen import actor_pb2 as thornback_dot_v1_dot_actor__pb2
 from thornback._gen import failure_pb2 as thornback_dot_v1_dot_failure__pb2
+from thornback._gen import worker_pb2 as thornback_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1athornback/v1/control.proto\x12\x0cthornback.v1\x1a\x17thornback/v1/task.proto\x1a\x18thornback/v1/value.proto\x1a\x18thornback/v1/actor.proto\x1a\x1athornback/v1/failure.proto\"\xfb\x03\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x36\n\x0c\x63reate_actor\x18\n \x01(\x0b\x32\x1e.thornback.v1.CreateNamedActorH\x00\x12+\n\tget_actor\x18\x0b \x01(\x0b\x32\x16.thornback.v1.GetActorH\x00\x12/\n\x0blist_actors\x18\x0c \x01(\x0b\x32\x18.thornback.v1.ListActorsH\x00\x12\x44\n\x16\x63reate_placement_group\x18\r \x01(\x0b\x32\".thornback.v1.CreatePlacementGroupH\x00\x12\x44\n\x16remove_placement_group\x18\x0e \x01(\x0b\x32\".thornback.v1.RemovePlacementGroupH\x00\x12\x31\n\x0c\x64\x65\x63lare_pool\x18\x0f \x01(\x0b\x32\x19.thornback.v1.DeclarePoolH\x00\x12-\n\nget_status\x18\x10 \x01(\x0b\x32\x17.thornback.v1.GetStatusH\x00\x12-\n\nlist_state\x18\x11 \x01(\x0b\x32\x17.thornback.v1.ListStateH\x00\x12\"\n\x04stop\x18\x12 \x01(\x0b\x32\x12.thornback.v1.StopH\x00\x42\t\n\x07request\"\x96\x02\n\x05Reply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.thornback.v1.FailureH\x00\x12(\n\x05\x61\x63tor\x18\n \x01(\x0b\x32\x17.thornback.v1.ActorInfoH\x00\x12)\n\x06\x61\x63tors\x18\x0b \x01(\x0b\x32\x17.thornback.v1.ActorListH\x00\x12#\n\x04\x64one\x18\x0c \x01(\x0b\x32\x13.thornback.v1.EmptyH\x00\x12&\n\x06status\x18\r \x01(\x0b\x32\x14.thornback.v1.StatusH\x00\x12(\n\x05state\x18\x0e \x01(\x0b\x32\x17.thornback.v1.StateListH\x00\x42\x07\n\x05reply\"\x07\n\x05\x45mpty\"\x84\x01\n\x10\x43reateNamedActor\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x12\x13\n\x0b\x64\x65\x63laration\x18\x02 \x01(\r\x12\x1f\n\x04\x61rgs\x18\x03 \x03(\x0b\x32\x11.thornback.v1.Arg\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.thornback.v1.ActorOptions\"+\n\x08GetActor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\"$\n\nListActors\x12\x16\n\x0e\x61ll_namespaces\x18\x01 \x01(\x08\"\x94\x01\n\tActorInfo\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x12\n\nclass_name\x18\x05 \x01(\t\x12\x11\n\tinterface\x18\x06 \x01(\x0c\x12\x10\n\x08restarts\x18\x07 \x01(\r\x12\x0f\n\x07\x65xisted\x18\x08 \x01(\x08\"4\n\tActorList\x12\'\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x17.thornback.v1.ActorInfo\"o\n\x14\x43reatePlacementGroup\x12\r\n\x05group\x18\x01 \x01(\x0c\x12(\n\x07\x62undles\x18\x02 \x03(\x0b\x32\x17.thornback.v1.Resources\x12\x10\n\x08strategy\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"%\n\x14RemovePlacementGroup\x12\r\n\x05group\x18\x01 \x01(\x0c\"\x84\x02\n\x0b\x44\x65\x63larePool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12/\n\x03\x65nv\x18\x04 \x03(\x0b\x32\".thornback.v1.DeclarePool.EnvEntry\x12\x13\n\x0bworking_dir\x18\x05 \x01(\t\x12\x10\n\x08template\x18\x06 \x01(\x08\x12\x10\n\x08prestart\x18\x07 \x01(\r\x12\x1b\n\x13\x64\x65\x66\x61ult_for_session\x18\x08 \x01(\x08\x12\x11\n\tfunctions\x18\t \x03(\t\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tGetStatus\"\xab\x03\n\x06Status\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\x0c\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x17.thornback.v1.Resources\x12*\n\tavailable\x18\x05 \x01(\x0b\x32\x17.thornback.v1.Resources\x12\x18\n\x10store_used_bytes\x18\x06 \x01(\x04\x12\x1c\n\x14store_capacity_bytes\x18\x07 \x01(\x04\x12\x15\n\rspilled_bytes\x18\x08 \x01(\x04\x12\x10\n\x08sessions\x18\t \x01(\x04\x12\x0f\n\x07workers\x18\n \x01(\x04\x12\x14\n\x0ctasks_queued\x18\x0b \x01(\x04\x12\x15\n\rtasks_running\x18\x0c \x01(\x04\x12\x16\n\x0etasks_finished\x18\r \x01(\x04\x12\x0e\n\x06\x61\x63tors\x18\x0e \x01(\x04\x12\x0f\n\x07objects\x18\x0f \x01(\x04\x12\r\n\x05nodes\x18\x10 \x01(\x04\x12-\n\x0bworker_list\x18\x11 \x03(\x0b\x32\x18.thornback.v1.WorkerInfo\"I\n\nWorkerInfo\x12\x0b\n\x03pid\x18\x01 \x01(\x04\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x11\n\trss_bytes\x18\x04 \x01(\x04\"(\n\tListState\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"-\n\tStateList\x12\r\n\x05items\x18\x01 \x03(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\x15\n\x04Stop\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\x32=\n\x07\x43ontrol\x12\x32\n\x04Send\x12\x15.thornback.v1.Request\x1a\x13.thornback.v1.Replyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1athornback/v1/control.proto\x12\x0cthornback.v1\x1a\x17thornback/v1/task.proto\x1a\x18thornback/v1/value.proto\x1a\x18thornback/v1/actor.proto\x1a\x1athornback/v1/failure.proto\x1a\x19thornback/v1/worker.proto\"\xfb\x03\n\x07Request\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12\x36\n\x0c\x63reate_actor\x18\n \x01(\x0b\x32\x1e.thornback.v1.CreateNamedActorH\x00\x12+\n\tget_actor\x18\x0b \x01(\x0b\x32\x16.thornback.v1.GetActorH\x00\x12/\n\x0blist_actors\x18\x0c \x01(\x0b\x32\x18.thornback.v1.ListActorsH\x00\x12\x44\n\x16\x63reate_placement_group\x18\r \x01(\x0b\x32\".thornback.v1.CreatePlacementGroupH\x00\x12\x44\n\x16remove_placement_group\x18\x0e \x01(\x0b\x32\".thornback.v1.RemovePlacementGroupH\x00\x12\x31\n\x0c\x64\x65\x63lare_pool\x18\x0f \x01(\x0b\x32\x19.thornback.v1.DeclarePoolH\x00\x12-\n\nget_status\x18\x10 \x01(\x0b\x32\x17.thornback.v1.GetStatusH\x00\x12-\n\nlist_state\x18\x11 \x01(\x0b\x32\x17.thornback.v1.ListStateH\x00\x12\"\n\x04stop\x18\x12 \x01(\x0b\x32\x12.thornback.v1.StopH\x00\x42\t\n\x07request\"\x96\x02\n\x05Reply\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x07\x66\x61ilure\x18\x02 \x01(\x0b\x32\x15.thornback.v1.FailureH\x00\x12(\n\x05\x61\x63tor\x18\n \x01(\x0b\x32\x17.thornback.v1.ActorInfoH\x00\x12)\n\x06\x61\x63tors\x18\x0b \x01(\x0b\x32\x17.thornback.v1.ActorListH\x00\x12#\n\x04\x64one\x18\x0c \x01(\x0b\x32\x13.thornback.v1.EmptyH\x00\x12&\n\x06status\x18\r \x01(\x0b\x32\x14.thornback.v1.StatusH\x00\x12(\n\x05state\x18\x0e \x01(\x0b\x32\x17.thornback.v1.StateListH\x00\x42\x07\n\x05reply\"\x07\n\x05\x45mpty\"\x84\x01\n\x10\x43reateNamedActor\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x12\x13\n\x0b\x64\x65\x63laration\x18\x02 \x01(\r\x12\x1f\n\x04\x61rgs\x18\x03 \x03(\x0b\x32\x11.thornback.v1.Arg\x12+\n\x07options\x18\x04 \x01(\x0b\x32\x1a.thornback.v1.ActorOptions\"+\n\x08GetActor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\"$\n\nListActors\x12\x16\n\x0e\x61ll_namespaces\x18\x01 \x01(\x08\"\x94\x01\n\tActorInfo\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12\x12\n\nclass_name\x18\x05 \x01(\t\x12\x11\n\tinterface\x18\x06 \x01(\x0c\x12\x10\n\x08restarts\x18\x07 \x01(\r\x12\x0f\n\x07\x65xisted\x18\x08 \x01(\x08\"4\n\tActorList\x12\'\n\x06\x61\x63tors\x18\x01 \x03(\x0b\x32\x17.thornback.v1.ActorInfo\"o\n\x14\x43reatePlacementGroup\x12\r\n\x05group\x18\x01 \x01(\x0c\x12(\n\x07\x62undles\x18\x02 \x03(\x0b\x32\x17.thornback.v1.Resources\x12\x10\n\x08strategy\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"%\n\x14RemovePlacementGroup\x12\r\n\x05group\x18\x01 \x01(\x0c\"\xaf\x02\n\x0b\x44\x65\x63larePool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommand\x18\x03 \x03(\t\x12/\n\x03\x65nv\x18\x04 \x03(\x0b\x32\".thornback.v1.DeclarePool.EnvEntry\x12\x13\n\x0bworking_dir\x18\x05 \x01(\t\x12\x10\n\x08template\x18\x06 \x01(\x08\x12\x10\n\x08prestart\x18\x07 \x01(\r\x12\x1b\n\x13\x64\x65\x66\x61ult_for_session\x18\x08 \x01(\x08\x12\x11\n\tfunctions\x18\t \x03(\t\x12)\n\tinterface\x18\n \x03(\x0b\x32\x16.thornback.v1.Function\x1a*\n\x08\x45nvEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x0b\n\tGetStatus\"\xab\x03\n\x06Status\x12\x16\n\x0eserver_version\x18\x01 \x01(\t\x12\x0c\n\x04node\x18\x02 \x01(\x0c\x12\x11\n\tuptime_ms\x18\x03 \x01(\x04\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x17.thornback.v1.Resources\x12*\n\tavailable\x18\x05 \x01(\x0b\x32\x17.thornback.v1.Resources\x12\x18\n\x10store_used_bytes\x18\x06 \x01(\x04\x12\x1c\n\x14store_capacity_bytes\x18\x07 \x01(\x04\x12\x15\n\rspilled_bytes\x18\x08 \x01(\x04\x12\x10\n\x08sessions\x18\t \x01(\x04\x12\x0f\n\x07workers\x18\n \x01(\x04\x12\x14\n\x0ctasks_queued\x18\x0b \x01(\x04\x12\x15\n\rtasks_running\x18\x0c \x01(\x04\x12\x16\n\x0etasks_finished\x18\r \x01(\x04\x12\x0e\n\x06\x61\x63tors\x18\x0e \x01(\x04\x12\x0f\n\x07objects\x18\x0f \x01(\x04\x12\r\n\x05nodes\x18\x10 \x01(\x04\x12-\n\x0bworker_list\x18\x11 \x03(\x0b\x32\x18.thornback.v1.WorkerInfo\"I\n\nWorkerInfo\x12\x0b\n\x03pid\x18\x01 \x01(\x04\x12\x0c\n\x04pool\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x11\n\trss_bytes\x18\x04 \x01(\x04\"(\n\tListState\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\"-\n\tStateList\x12\r\n\x05items\x18\x01 \x03(\t\x12\x11\n\ttruncated\x18\x02 \x01(\x08\"\x15\n\x04Stop\x12\r\n\x05\x66orce\x18\x01 \x01(\x08\x32=\n\x07\x43ontrol\x12\x32\n\x04Send\x12\x15.thornback.v1.Request\x1a\x13.thornback.v1.Replyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,42 +39,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DECLAREPOOL_ENVENTRY']._loaded_options = None
   _globals['_DECLAREPOOL_ENVENTRY']._serialized_options = b'8\001'
-  _globals['_REQUEST']._serialized_start=150
-  _globals['_REQUEST']._serialized_end=657
-  _globals['_REPLY']._serialized_start=660
-  _globals['_REPLY']._serialized_end=938
-  _globals['_EMPTY']._serialized_start=940
-  _globals['_EMPTY']._serialized_end=947
-  _globals['_CREATENAMEDACTOR']._serialized_start=950
-  _globals['_CREATENAMEDACTOR']._serialized_end=1082
-  _globals['_GETACTOR']._serialized_start=1084
-  _globals['_GETACTOR']._serialized_end=1127
-  _globals['_LISTACTORS']._serialized_start=1129
-  _globals['_LISTACTORS']._serialized_end=1165
-  _globals['_ACTORINFO']._serialized_start=1168
-  _globals['_ACTORINFO']._serialized_end=1316
-  _globals['_ACTORLIST']._serialized_start=1318
-  _globals['_ACTORLIST']._serialized_end=1370
-  _globals['_CREATEPLACEMENTGROUP']._serialized_start=1372
-  _globals['_CREATEPLACEMENTGROUP']._serialized_end=1483
-  _globals['_REMOVEPLACEMENTGROUP']._serialized_start=1485
-  _globals['_REMOVEPLACEMENTGROUP']._serialized_end=1522
-  _globals['_DECLAREPOOL']._serialized_start=1525
-  _globals['_DECLAREPOOL']._serialized_end=1785
-  _globals['_DECLAREPOOL_ENVENTRY']._serialized_start=1743
-  _globals['_DECLAREPOOL_ENVENTRY']._serialized_end=1785
-  _globals['_GETSTATUS']._serialized_start=1787
-  _globals['_GETSTATUS']._serialized_end=1798
-  _globals['_STATUS']._serialized_start=1801
-  _globals['_STATUS']._serialized_end=2228
-  _globals['_WORKERINFO']._serialized_start=2230
-  _globals['_WORKERINFO']._serialized_end=2303
-  _globals['_LISTSTATE']._serialized_start=2305
-  _globals['_LISTSTATE']._serialized_end=2345
-  _globals['_STATELIST']._serialized_start=2347
-  _globals['_STATELIST']._serialized_end=2392
-  _globals['_STOP']._serialized_start=2394
-  _globals['_STOP']._serialized_end=2415
-  _globals['_CONTROL']._serialized_start=2417
-  _globals['_CONTROL']._serialized_end=2478
+  _globals['_REQUEST']._serialized_start=177
+  _globals['_REQUEST']._serialized_end=684
+  _globals['_REPLY']._serialized_start=687
+  _globals['_REPLY']._serialized_end=965
+  _globals['_EMPTY']._serialized_start=967
+  _globals['_EMPTY']._serialized_end=974
+  _globals['_CREATENAMEDACTOR']._serialized_start=977
+  _globals['_CREATENAMEDACTOR']._serialized_end=1109
+  _globals['_GETACTOR']._serialized_start=1111
+  _globals['_GETACTOR']._serialized_end=1154
+  _globals['_LISTACTORS']._serialized_start=1156
+  _globals['_LISTACTORS']._serialized_end=1192
+  _globals['_ACTORINFO']._serialized_start=1195
+  _globals['_ACTORINFO']._serialized_end=1343
+  _globals['_ACTORLIST']._serialized_start=1345
+  _globals['_ACTORLIST']._serialized_end=1397
+  _globals['_CREATEPLACEMENTGROUP']._serialized_start=1399
+  _globals['_CREATEPLACEMENTGROUP']._serialized_end=1510
+  _globals['_REMOVEPLACEMENTGROUP']._serialized_start=1512
+  _globals['_REMOVEPLACEMENTGROUP']._serialized_end=1549
+  _globals['_DECLAREPOOL']._serialized_start=1552
+  _globals['_DECLAREPOOL']._serialized_end=1855
+  _globals['_DECLAREPOOL_ENVENTRY']._serialized_start=1813
+  _globals['_DECLAREPOOL_ENVENTRY']._serialized_end=1855
+  _globals['_GETSTATUS']._serialized_start=1857
+  _globals['_GETSTATUS']._serialized_end=1868
+  _globals['_STATUS']._serialized_start=1871
+  _globals['_STATUS']._serialized_end=2298
+  _globals['_WORKERINFO']._serialized_start=2300
+  _globals['_WORKERINFO']._serialized_end=2373
+  _globals['_LISTSTATE']._serialized_start=2375
+  _globals['_LISTSTATE']._serialized_end=2415
+  _globals['_STATELIST']._serialized_start=2417
+  _globals['_STATELIST']._serialized_end=2462
+  _globals['_STOP']._serialized_start=2464
+  _globals['_STOP']._serialized_end=2485
+  _globals['_CONTROL']._serialized_start=2487
+  _globals['_CONTROL']._serialized_end=2548
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ from thornback._gen import task_pb2 as _task_pb2
 from thornback._gen import value_pb2 as _value_pb2
 from thornback._gen import actor_pb2 as _actor_pb2
 from thornback._gen import failure_pb2 as _failure_pb2
+from thornback._gen import worker_pb2 as _worker_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -128,7 +129,7 @@ class RemovePlacementGroup(_message.Message):
     def __init__(self, group: _Optional[bytes] = ...) -> None: ...
 
 class DeclarePool(_message.Message):
-    __slots__ = ("name", "language", "command", "env", "working_dir", "template", "prestart", "default_for_session", "functions")
+    __slots__ = ("name", "language", "command", "env", "working_dir", "template", "prestart", "default_for_session", "functions", "interface")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +146,7 @@ class DeclarePool(_message.Message):
     PRESTART_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_FOR_SESSION_FIELD_NUMBER: _ClassVar[int]
     FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
+    INTERFACE_FIELD_NUMBER: _ClassVar[int]
     name: str
     language: str
     command: _containers.RepeatedScalarFieldContainer[str]
@@ -154,7 +156,8 @@ class DeclarePool(_message.Message):
     prestart: int
     default_for_session: bool
     functions: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., working_dir: _Optional[str] = ..., template: bool = ..., prestart: _Optional[int] = ..., default_for_session: bool = ..., functions: _Optional[_Iterable[str]] = ...) -> None: ...
+    interface: _containers.RepeatedCompositeFieldContainer[_worker_pb2.Function]
+    def __init__(self, name: _Optional[str] = ..., language: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., env: _Optional[_Mapping[str, str]] = ..., working_dir: _Optional[str] = ..., template: bool = ..., prestart: _Optional[int] = ..., default_for_session: bool = ..., functions: _Optional[_Iterable[str]] = ..., interface: _Optional[_Iterable[_Union[_worker_pb2.Function, _Mapping]]] = ...) -> None: ...
 
 class GetStatus(_message.Message):
     __slots__ = ()

@@ -23,7 +23,7 @@ class Resources(_message.Message):
     def __init__(self, amounts: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Declare(_message.Message):
-    __slots__ = ("number", "function", "code", "pool", "resources", "returns", "max_retries", "retry_exceptions", "retry_types", "name", "stream_window", "accepts", "deadline_ms", "placement_group", "bundle", "node", "soft", "spread")
+    __slots__ = ("number", "function", "code", "pool", "resources", "returns", "max_retries", "retry_exceptions", "retry_types", "name", "stream_window", "accepts", "deadline_ms", "placement_group", "bundle", "node", "soft", "spread", "signature")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     FUNCTION_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,7 @@ class Declare(_message.Message):
     NODE_FIELD_NUMBER: _ClassVar[int]
     SOFT_FIELD_NUMBER: _ClassVar[int]
     SPREAD_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     number: int
     function: str
     code: bytes
@@ -60,7 +61,8 @@ class Declare(_message.Message):
     node: bytes
     soft: bool
     spread: bool
-    def __init__(self, number: _Optional[int] = ..., function: _Optional[str] = ..., code: _Optional[bytes] = ..., pool: _Optional[str] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., returns: _Optional[int] = ..., max_retries: _Optional[int] = ..., retry_exceptions: bool = ..., retry_types: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., stream_window: _Optional[int] = ..., accepts: _Optional[_Iterable[str]] = ..., deadline_ms: _Optional[int] = ..., placement_group: _Optional[bytes] = ..., bundle: _Optional[int] = ..., node: _Optional[bytes] = ..., soft: bool = ..., spread: bool = ...) -> None: ...
+    signature: str
+    def __init__(self, number: _Optional[int] = ..., function: _Optional[str] = ..., code: _Optional[bytes] = ..., pool: _Optional[str] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., returns: _Optional[int] = ..., max_retries: _Optional[int] = ..., retry_exceptions: bool = ..., retry_types: _Optional[_Iterable[str]] = ..., name: _Optional[str] = ..., stream_window: _Optional[int] = ..., accepts: _Optional[_Iterable[str]] = ..., deadline_ms: _Optional[int] = ..., placement_group: _Optional[bytes] = ..., bundle: _Optional[int] = ..., node: _Optional[bytes] = ..., soft: bool = ..., spread: bool = ..., signature: _Optional[str] = ...) -> None: ...
 
 class Submit(_message.Message):
     __slots__ = ("task", "declaration", "args", "parent")

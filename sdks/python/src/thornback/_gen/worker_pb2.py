@@ -27,7 +27,7 @@ from thornback._gen import value_pb2 as thornback_dot_v1_dot_value__pb2
 from thornback._gen import failure_pb2 as thornback_dot_v1_dot_failure__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19thornback/v1/worker.proto\x12\x0cthornback.v1\x1a\x18thornback/v1/value.proto\x1a\x1athornback/v1/failure.proto\"K\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08min_args\x18\x02 \x01(\r\x12\x10\n\x08max_args\x18\x03 \x01(\x11\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\x08\"5\n\x08\x41nnounce\x12)\n\tfunctions\x18\x01 \x03(\x0b\x32\x16.thornback.v1.Function\"\x92\x01\n\x03Run\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65\x63laration\x18\x03 \x01(\r\x12\x1f\n\x04\x61rgs\x18\x04 \x03(\x0b\x32\x11.thornback.v1.Arg\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\x0c\x12\'\n\x05setup\x18\x06 \x01(\x0b\x32\x18.thornback.v1.ActorSetup\"[\n\nActorSetup\x12\x17\n\x0fmax_concurrency\x18\x01 \x01(\r\x12\x14\n\x0c\x61synchronous\x18\x02 \x01(\x08\x12\x10\n\x08restarts\x18\x03 \x01(\r\x12\x0c\n\x04name\x18\x04 \x01(\t\"\x85\x01\n\x04\x44one\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12%\n\x07results\x18\x03 \x03(\x0b\x32\x14.thornback.v1.Result\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.thornback.v1.Failure\x12\x0f\n\x07yielded\x18\x05 \x01(\x04\"J\n\x06Result\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x13.thornback.v1.ValueH\x00\x12\x10\n\x06stored\x18\x02 \x01(\x08H\x00\x42\x08\n\x06result\"Y\n\x05Yield\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\x04\x12\"\n\x04item\x18\x04 \x01(\x0b\x32\x14.thornback.v1.Result\"9\n\x06Resume\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x04\"8\n\tInterrupt\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0c\n\x04\x63ode\x18\x03 \x01(\r\"\x17\n\x06Recall\x12\r\n\x05tasks\x18\x01 \x03(\x0c\"\x19\n\x08Returned\x12\r\n\x05tasks\x18\x01 \x03(\x0c\"\x17\n\x07\x42locked\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\x19\n\tUnblocked\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"L\n\x03Log\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x03(\t\x12\x16\n\x0erepeated_count\x18\x04 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19thornback/v1/worker.proto\x12\x0cthornback.v1\x1a\x18thornback/v1/value.proto\x1a\x1athornback/v1/failure.proto\"^\n\x08\x46unction\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08min_args\x18\x02 \x01(\r\x12\x10\n\x08max_args\x18\x03 \x01(\x11\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\x08\x12\x11\n\tsignature\x18\x05 \x01(\t\"5\n\x08\x41nnounce\x12)\n\tfunctions\x18\x01 \x03(\x0b\x32\x16.thornback.v1.Function\"\x92\x01\n\x03Run\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x13\n\x0b\x64\x65\x63laration\x18\x03 \x01(\r\x12\x1f\n\x04\x61rgs\x18\x04 \x03(\x0b\x32\x11.thornback.v1.Arg\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\x0c\x12\'\n\x05setup\x18\x06 \x01(\x0b\x32\x18.thornback.v1.ActorSetup\"[\n\nActorSetup\x12\x17\n\x0fmax_concurrency\x18\x01 \x01(\r\x12\x14\n\x0c\x61synchronous\x18\x02 \x01(\x08\x12\x10\n\x08restarts\x18\x03 \x01(\r\x12\x0c\n\x04name\x18\x04 \x01(\t\"\x85\x01\n\x04\x44one\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12%\n\x07results\x18\x03 \x03(\x0b\x32\x14.thornback.v1.Result\x12&\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x15.thornback.v1.Failure\x12\x0f\n\x07yielded\x18\x05 \x01(\x04\"J\n\x06Result\x12$\n\x05value\x18\x01 \x01(\x0b\x32\x13.thornback.v1.ValueH\x00\x12\x10\n\x06stored\x18\x02 \x01(\x08H\x00\x42\x08\n\x06result\"Y\n\x05Yield\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\r\n\x05index\x18\x03 \x01(\x04\x12\"\n\x04item\x18\x04 \x01(\x0b\x32\x14.thornback.v1.Result\"9\n\x06Resume\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x10\n\x08\x63onsumed\x18\x03 \x01(\x04\"8\n\tInterrupt\x12\x0c\n\x04task\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12\x0c\n\x04\x63ode\x18\x03 \x01(\r\"\x17\n\x06Recall\x12\r\n\x05tasks\x18\x01 \x03(\x0c\"\x19\n\x08Returned\x12\r\n\x05tasks\x18\x01 \x03(\x0c\"\x17\n\x07\x42locked\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"\x19\n\tUnblocked\x12\x0c\n\x04task\x18\x01 \x01(\x0c\"L\n\x03Log\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x03(\t\x12\x16\n\x0erepeated_count\x18\x04 \x01(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,31 +35,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'thornback.v1.worker_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FUNCTION']._serialized_start=97
-  _globals['_FUNCTION']._serialized_end=172
-  _globals['_ANNOUNCE']._serialized_start=174
-  _globals['_ANNOUNCE']._serialized_end=227
-  _globals['_RUN']._serialized_start=230
-  _globals['_RUN']._serialized_end=376
-  _globals['_ACTORSETUP']._serialized_start=378
-  _globals['_ACTORSETUP']._serialized_end=469
-  _globals['_DONE']._serialized_start=472
-  _globals['_DONE']._serialized_end=605
-  _globals['_RESULT']._serialized_start=607
-  _globals['_RESULT']._serialized_end=681
-  _globals['_YIELD']._serialized_start=683
-  _globals['_YIELD']._serialized_end=772
-  _globals['_RESUME']._serialized_start=774
-  _globals['_RESUME']._serialized_end=831
-  _globals['_INTERRUPT']._serialized_start=833
-  _globals['_INTERRUPT']._serialized_end=889
-  _globals['_RECALL']._serialized_start=891
-  _globals['_RECALL']._serialized_end=914
-  _globals['_RETURNED']._serialized_start=916
-  _globals['_RETURNED']._serialized_end=941
-  _globals['_BLOCKED']._serialized_start=943
-  _globals['_BLOCKED']._serialized_end=966
-  _globals['_UNBLOCKED']._serialized_start=968
-  _globals['_UNBLOCKED']._serialized_end=993
-  _globals['_LOG']._serialized_start=995
-  _globals['_LOG']._serialized_end=1071
+  _globals['_FUNCTION']._serialized_end=191
+  _globals['_ANNOUNCE']._serialized_start=193
+  _globals['_ANNOUNCE']._serialized_end=246
+  _globals['_RUN']._serialized_start=249
+  _globals['_RUN']._serialized_end=395
+  _globals['_ACTORSETUP']._serialized_start=397
+  _globals['_ACTORSETUP']._serialized_end=488
+  _globals['_DONE']._serialized_start=491
+  _globals['_DONE']._serialized_end=624
+  _globals['_RESULT']._serialized_start=626
+  _globals['_RESULT']._serialized_end=700
+  _globals['_YIELD']._serialized_start=702
+  _globals['_YIELD']._serialized_end=791
+  _globals['_RESUME']._serialized_start=793
+  _globals['_RESUME']._serialized_end=850
+  _globals['_INTERRUPT']._serialized_start=852
+  _globals['_INTERRUPT']._serialized_end=908
+  _globals['_RECALL']._serialized_start=910
+  _globals['_RECALL']._serialized_end=933
+  _globals['_RETURNED']._serialized_start=935
+  _globals['_RETURNED']._serialized_end=960
+  _globals['_BLOCKED']._serialized_start=962
+  _globals['_BLOCKED']._serialized_end=985
+  _globals['_UNBLOCKED']._serialized_start=987
+  _globals['_UNBLOCKED']._serialized_end=1012
+  _globals['_LOG']._serialized_start=1014
+  _globals['_LOG']._serialized_end=1090
 # @@protoc_insertion_point(module_scope)

@@ -10,16 +10,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Function(_message.Message):
-    __slots__ = ("name", "min_args", "max_args", "actor")
+    __slots__ = ("name", "min_args", "max_args", "actor", "signature")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MIN_ARGS_FIELD_NUMBER: _ClassVar[int]
     MAX_ARGS_FIELD_NUMBER: _ClassVar[int]
     ACTOR_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     name: str
     min_args: int
     max_args: int
     actor: bool
-    def __init__(self, name: _Optional[str] = ..., min_args: _Optional[int] = ..., max_args: _Optional[int] = ..., actor: bool = ...) -> None: ...
+    signature: str
+    def __init__(self, name: _Optional[str] = ..., min_args: _Optional[int] = ..., max_args: _Optional[int] = ..., actor: bool = ..., signature: _Optional[str] = ...) -> None: ...
 
 class Announce(_message.Message):
     __slots__ = ("functions",)

@@ -125,6 +125,7 @@ impl Client {
             prestart: pool.prestart,
             default_for_session: false,
             functions: pool.functions,
+            interface: Vec::new(),
         };
         self.request_done(v1::request::Request::DeclarePool(Box::new(declare))).await
     }

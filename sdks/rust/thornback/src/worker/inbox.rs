@@ -38,6 +38,7 @@ impl Registry {
             min_args: args,
             max_args: i32::try_from(args).unwrap_or(-1),
             actor,
+            signature: String::new(),
         };
         let mut announced: Vec<_> = self
             .functions

@@ -1,0 +1,42 @@
+//! The emitters: one file to a language. Each walks the model in its order, so that one file always gives the same text.
+
+mod python;
+
+use crate::Package;
+
+/// A language that clients and workers are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// One module, for `thornback` of PyPI.
+    Python,
+}
+
+impl Lang {
+    /// All of them, by their names on the command line.
+    pub const ALL: [(&'static str, Lang); 1] = [("python", Lang::Python)];
+}
+
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
+    /// Relative to the directory of output, with `/` between its parts.
+    pub path: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// The clients and workers of a package.
+#[must_use]
+pub fn emit(lang: Lang, package: &Package) -> Vec<File> {
+    match lang {
+        Lang::Python => vec![python::emit(package)],
+    }
+}
+
+/// The first lines of what is emitted, without marks of comments.
+fn banner(package: &Package) -> String {
+    format!(
+        "Made by `thornback gen` from the package {}. Do not edit: change the interface and make it again.",
+        package.id
+    )
+}
