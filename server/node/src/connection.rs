@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use thornback_transport::{grpc, unix};
 use thornback_types::{Code, Failure};
 use thornback_wire::framing::{Decoder, FRAME_BYTES_MAX};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::link::{Due, Link};
 use crate::node::{Door, Node, frame_failure};
@@ -23,7 +23,7 @@ const AHEAD_BYTES_MAX: usize = 1 << 20;
 /// How long a connection may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 
-/// How long the last words of a session may take to leave.
+/// How long the last words of a session may take to leave, and those of its peer to be heard.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Serves a connection of the Unix socket until it ends.
@@ -43,6 +43,7 @@ pub(crate) async fn serve_unix(node: Rc<RefCell<Node>>, connection: unix::Connec
     let session = node.borrow_mut().knock(&link, Door::Unix { pid }, body);
     if let Some(id) = session {
         let mut next = if buffer.is_empty() { Next::Read } else { Next::Again };
+        let mut deaf_until = None;
         while next != Next::Close {
             if next == Next::Again {
                 tokio::task::yield_now().await;
@@ -62,10 +63,12 @@ pub(crate) async fn serve_unix(node: Rc<RefCell<Node>>, connection: unix::Connec
                         tokio::task::yield_now().await;
                     }
                 }
-                due = link.due() => match due {
+                due = link.due(), if deaf_until.is_none() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),
                     Due::Close => next = Next::Close,
+                    Due::HearOut => deaf_until = Some(Instant::now() + LAST_WORDS),
                 },
+                () = reached(deaf_until) => next = Next::Close,
             }
         }
         node.borrow_mut().connection_lost(&link, id);
@@ -86,6 +89,7 @@ pub(crate) async fn serve_grpc(node: Rc<RefCell<Node>>, session: grpc::Session) 
     let session = node.borrow_mut().knock(&link, Door::Grpc { authorized }, body);
     if let Some(id) = session {
         let mut next = Next::Read;
+        let mut deaf_until = None;
         while next != Next::Close {
             if next == Next::Again {
                 tokio::task::yield_now().await;
@@ -100,10 +104,12 @@ pub(crate) async fn serve_grpc(node: Rc<RefCell<Node>>, session: grpc::Session) 
                     };
                     tokio::task::yield_now().await;
                 }
-                due = link.due() => match due {
+                due = link.due(), if deaf_until.is_none() => match due {
                     Due::Flush => node.borrow_mut().has_room(&link, Some(id)),
                     Due::Close => next = Next::Close,
+                    Due::HearOut => deaf_until = Some(Instant::now() + LAST_WORDS),
                 },
+                () = reached(deaf_until) => next = Next::Close,
             }
         }
         node.borrow_mut().connection_lost(&link, id);
@@ -135,6 +141,14 @@ fn make_room(decoder: Decoder, buffer: &mut BytesMut) {
     let missing = decoder.missing(buffer).unwrap_or(0);
     if buffer.capacity() - buffer.len() < BUFFER_BYTES / 4 || missing > BUFFER_BYTES {
         buffer.reserve(missing.clamp(BUFFER_BYTES, AHEAD_BYTES_MAX));
+    }
+}
+
+/// Waits for a time; for ever if there is none.
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

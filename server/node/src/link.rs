@@ -64,8 +64,10 @@ struct Frame {
 pub(crate) enum Due {
     /// There is room again: let the node flush.
     Flush,
-    /// All is said, or nothing can be: close.
+    /// All is said: close.
     Close,
+    /// Nothing more can be said. What the peer said before may still lie there.
+    HearOut,
 }
 
 impl Link {
@@ -154,7 +156,10 @@ impl Link {
         loop {
             let full = {
                 let queue = self.queue.borrow();
-                if queue.broken || (queue.closing && queue.frames.is_empty()) {
+                if queue.broken {
+                    return if queue.closing { Due::Close } else { Due::HearOut };
+                }
+                if queue.closing && queue.frames.is_empty() {
                     return Due::Close;
                 }
                 queue.full
@@ -167,7 +172,10 @@ impl Link {
                 let mut queue = self.queue.borrow_mut();
                 queue.full = false;
                 queue.broken |= !room;
-                return if room { Due::Flush } else { Due::Close };
+                if room {
+                    return Due::Flush;
+                }
+                continue;
             }
             self.changed.notified().await;
         }

@@ -10,7 +10,8 @@ use thornback_types::ObjectId;
 pub enum Error {
     /// The disk (or the share of it that may be used) is full. Nothing that was stored before is touched.
     #[error(
-        "{needed} bytes do not fit into the spill directory, which has room for {free}; \
+        "{needed} bytes do not fit into the spill directory, which has room for {free} besides \
+         {kept} that are always left free; \
          free disk space, choose another spill directory, or drop references to objects"
     )]
     OutOfDisk {
@@ -18,6 +19,8 @@ pub enum Error {
         needed: u64,
         /// Bytes that could be written; 0 if the storage said that it is full and not by how much.
         free: u64,
+        /// Bytes that stay free on the disk in any case, for others.
+        kept: u64,
     },
     /// The machine has no memory left for pages of the arena.
     #[error(

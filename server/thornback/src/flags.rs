@@ -189,7 +189,7 @@ pub(crate) struct Node {
     /// 1 GiB]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub(crate) backlog_bytes: Option<u64>,
-    /// Where objects go that the store has no room for [default: a directory of its own in $TMPDIR or /tmp]
+    /// Where objects go that the store has no room for; 256 MiB of its disk are left free [default: a directory of its own in $TMPDIR or /tmp]
     #[arg(long, value_name = "PATH")]
     pub(crate) spill_dir: Option<PathBuf>,
     /// TCP port of the gRPC carrier on 127.0.0.1; 0 takes any free one

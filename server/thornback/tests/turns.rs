@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::net::Shutdown;
+
 use support::{Node, bytes, declare, done, fresh, output, raw_value, submit};
 use thornback_types::Code;
 use thornback_wire::v1::{self, client_op, completion, server_op};
@@ -84,4 +86,31 @@ fn a_session_that_goes_on_elsewhere_loses_nothing_of_its_last_frame() {
     second.seq = seq;
     let v1::reply::Reply::Status(status) = second.request(1, status()) else { panic!("no status") };
     assert_eq!(status.objects, MANY as u64);
+}
+
+/// Whom the node cannot answer any more, it hears out all the same.
+#[test]
+fn what_was_sent_by_one_who_takes_nothing_more_counts() {
+    let node = Node::start();
+    let mut driver = node.driver();
+    driver.send([declare(1, "f")]);
+    for _ in 0..10 {
+        let mut worker = node.worker("deaf", &["f"]);
+        let task = fresh();
+        driver.send([submit(task, 1, Vec::new())]);
+        let run = loop {
+            if let server_op::Op::Run(run) = worker.next() {
+                break run;
+            }
+        };
+        worker.stream.shutdown(Shutdown::Read).unwrap();
+        for nonce in 0..MANY as u64 {
+            worker.control(client_op::Op::Ping(v1::Ping { nonce }));
+        }
+        worker.send([done(&run, raw_value(b"last words"))]);
+        worker.control(client_op::Op::Goodbye(Box::default()));
+        drop(worker);
+        let server_op::Op::Completion(completion) = driver.next() else { panic!("no completion") };
+        assert_eq!(completion.outcome, Some(completion::Outcome::Value(raw_value(b"last words"))));
+    }
 }

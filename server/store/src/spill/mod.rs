@@ -115,9 +115,11 @@ impl Spill {
                 Ok(())
             }
             // The disk filled up meanwhile, or a quota says no where the file system would have said yes.
-            Err(Error::Storage(e)) if says_disk_is_full(&e) => {
-                Err(Error::OutOfDisk { needed: len + TRAILER_LEN, free: 0 })
-            }
+            Err(Error::Storage(e)) if says_disk_is_full(&e) => Err(Error::OutOfDisk {
+                needed: len + TRAILER_LEN,
+                free: 0,
+                kept: self.0.options.keep_free_bytes,
+            }),
             Err(e) => Err(e),
         }
     }
@@ -180,7 +182,7 @@ impl Spill {
         let free = self.free_after(&stock);
         let needed = len + TRAILER_LEN;
         if needed > free {
-            return Err(Error::OutOfDisk { needed, free });
+            return Err(Error::OutOfDisk { needed, free, kept: self.0.options.keep_free_bytes });
         }
         stock.promised += needed;
         Ok(Promise { spill: self, bytes: needed })

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -78,18 +78,7 @@ impl Node {
 
     /// A connection that has said nothing yet.
     pub fn connect(&self) -> Client {
-        let stream = UnixStream::connect(&self.unix).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client {
-            stream,
-            decoder: Decoder::new(framing::FRAME_BYTES_MAX),
-            buffer: BytesMut::new(),
-            waiting: Default::default(),
-            seq: 0,
-            ack: 0,
-            welcome: v1::Welcome::default(),
-        }
+        Client::connect(&self.unix)
     }
 
     /// A driver that was welcomed.
@@ -175,6 +164,22 @@ pub struct Client {
 }
 
 impl Client {
+    /// A connection that has said nothing yet.
+    pub fn connect(socket: &Path) -> Client {
+        let stream = UnixStream::connect(socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client {
+            stream,
+            decoder: Decoder::new(framing::FRAME_BYTES_MAX),
+            buffer: BytesMut::new(),
+            waiting: Default::default(),
+            seq: 0,
+            ack: 0,
+            welcome: v1::Welcome::default(),
+        }
+    }
+
     /// Says hello and waits for the welcome.
     pub fn hello(&mut self, hello: v1::Hello) {
         self.control(client_op::Op::Hello(Box::new(hello)));
