@@ -57,6 +57,9 @@ func (c *Class) Create(ctx context.Context, args ...any) (*Actor, error) {
 	id := l.ids.next()
 	msg := wire.AppendID(nil, 1, id)
 	msg = protowire.AppendVarint(append(msg, 2<<3), uint64(number))
+	if args, err = c.callable.contract.encode(args); err != nil {
+		return nil, err
+	}
 	msg, keep, err := l.appendArgs(ctx, msg, 3, args)
 	if err != nil {
 		return nil, err
@@ -148,7 +151,7 @@ func (c *Client) ListActors(ctx context.Context, allNamespaces bool) ([]ActorInf
 }
 
 // ID names the actor.
-func (a *Actor) ID() ID { return Ref[any]{a.h}.ID() }
+func (a *Actor) ID() ID { return Ref[any]{h: a.h}.ID() }
 
 // Class is the name of its class, as far as it is known.
 func (a *Actor) Class() string { return a.class }
@@ -225,13 +228,13 @@ func Call[T any](ctx context.Context, actor *Actor, method string, args ...any) 
 // Call calls the method and gives a ref of its result at once. For arguments see Task.
 func (m *Method[T]) Call(ctx context.Context, args ...any) (Ref[T], error) {
 	h, err := m.callable.one(ctx, m.actor, args)
-	return Ref[T]{h}, err
+	return Ref[T]{h, m.callable.contract}, err
 }
 
 // CallN calls a method with n results. n may be 0: then there is nothing to get, and a failure is logged.
 func (m *Method[T]) CallN(ctx context.Context, n int, args ...any) ([]Ref[T], error) {
 	handles, err := m.callable.several(ctx, m.actor, n, args)
-	return refsOf[T](handles), err
+	return refsOf[T](handles, m.callable.contract), err
 }
 
 // Stream calls a method that gives its results one by one.
@@ -240,5 +243,5 @@ func (m *Method[T]) Stream(ctx context.Context, args ...any) (*Stream[T], error)
 	if err != nil {
 		return nil, err
 	}
-	return &Stream[T]{h}, nil
+	return &Stream[T]{h, m.callable.contract}, nil
 }

@@ -467,7 +467,7 @@ func (d *decoder) anyExt(t token) (any, error) {
 	switch t.ext {
 	case extRef:
 		h, err := d.ref(t.bytes)
-		return Ref[any]{h}, err
+		return Ref[any]{h: h}, err
 	case extStream:
 		h, err := d.ref(t.bytes)
 		return StreamRef{h}, err

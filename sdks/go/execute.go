@@ -211,7 +211,11 @@ func (in *inbox) arguments(run *wire.Run, j *job, f *function) (args []reflect.V
 		}
 		target := reflect.New(t)
 		read = i + 1
-		if err := in.argument(j, arg, target.Interface()); err != nil {
+		if f.contract != nil && arg.Keyword == "" {
+			if err := in.contracted(j, arg, f.contract.Params[len(args)], target.Elem()); err != nil {
+				return nil, nil, err
+			}
+		} else if err := in.argument(j, arg, target.Interface()); err != nil {
 			return nil, nil, argError(err, i, arg.Keyword)
 		}
 		if arg.Keyword == "" {
@@ -238,6 +242,22 @@ func (in *inbox) argument(j *job, arg *wire.Arg, target any) error {
 	return failed(CodeUnsupportedFormat, "it came in a way that this version does not know")
 }
 
+// contracted reads an argument as an interface says.
+func (in *inbox) contracted(j *job, arg *wire.Arg, param ContractType, target reflect.Value) error {
+	var portable any
+	if err := in.argument(j, arg, &portable); err != nil {
+		return err
+	}
+	value, err := param.Read(portable)
+	if err != nil {
+		return unfit(err)
+	}
+	if value != nil {
+		target.Set(reflect.ValueOf(value))
+	}
+	return nil
+}
+
 // outcome is one result on its way: a value, or that it lies in the store.
 type outcome struct {
 	value  encoded
@@ -255,11 +275,15 @@ func (in *inbox) outcomes(run *wire.Run, d *declared, j *job, f *function, resul
 		if !ok {
 			return nil, invalid("%s gave a %v; a stream is an iter.Seq, an iter.Seq2 with errors, or a slice", f.name, results[0].Type())
 		}
-		return nil, in.produce(run, j, items)
+		return nil, in.produce(run, j, f, items)
 	case returns == 0:
 		return nil, nil
 	case returns == 1:
-		one, err := in.outcome(run, j, 1, single(results))
+		v, err := f.contract.give(single(results))
+		if err != nil {
+			return nil, ownError{err}
+		}
+		one, err := in.outcome(run, j, 1, v)
 		return []outcome{one}, err
 	default:
 		return in.manyOutcomes(run, j, f, returns, results)
@@ -380,7 +404,7 @@ func (p *producer) await(j *job) error {
 }
 
 // produce sends the items of a stream as they come.
-func (in *inbox) produce(run *wire.Run, j *job, items func(func(reflect.Value, error) bool)) (err error) {
+func (in *inbox) produce(run *wire.Run, j *job, f *function, items func(func(reflect.Value, error) bool)) (err error) {
 	ctx := j.context()
 	if err := j.stream.await(j); err != nil {
 		return err
@@ -390,7 +414,12 @@ func (in *inbox) produce(run *wire.Run, j *job, items func(func(reflect.Value, e
 			err = itemErr
 			return false
 		}
-		if err = in.yield(run, j, item.Interface()); err == nil {
+		v, err2 := f.contract.give(item.Interface())
+		if err2 != nil {
+			err = ownError{err2}
+			return false
+		}
+		if err = in.yield(run, j, v); err == nil {
 			err = j.stream.await(j)
 		}
 		if err == nil && ctx.Err() != nil {

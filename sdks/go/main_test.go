@@ -361,6 +361,7 @@ func testWorker() *thornback.Worker {
 	w.Register("print", func(line string) { fmt.Println(line) })
 	w.RegisterActor("Counter", newCounter)
 	w.RegisterActor("Unmakeable", func() (*counter, error) { return nil, &soldOut{"actors"} })
+	serveInterfaces(w)
 	return w
 }
 

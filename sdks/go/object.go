@@ -16,7 +16,11 @@ import (
 // T is the type that Get reads the value as; Ref[any] reads whatever is there as the Go type that fits it best.
 //
 // The object lives as long as a Ref of it is reachable somewhere. Close gives it up sooner than the garbage collector would.
-type Ref[T any] struct{ h *handle }
+type Ref[T any] struct {
+	h *handle
+	// What reads the value where an interface says what it is.
+	as *Contract
+}
 
 // AnyRef is a Ref of any type, for functions that take several.
 type AnyRef interface {
@@ -120,16 +124,16 @@ func (r Ref[T]) Close() {
 }
 
 // As reads the same object as another type.
-func As[T any](ref AnyRef) Ref[T] { return Ref[T]{ref.object()} }
+func As[T any](ref AnyRef) Ref[T] { return Ref[T]{h: ref.object()} }
 
 // StreamRef is a stream of another session's that came inside a value: it keeps the stream alive and can be passed on.
 type StreamRef struct{ h *handle }
 
 // ID names the stream's task.
-func (s StreamRef) ID() ID { return Ref[any](s).ID() }
+func (s StreamRef) ID() ID { return Ref[any]{h: s.h}.ID() }
 
 // Close gives it up.
-func (s StreamRef) Close() { Ref[any](s).Close() }
+func (s StreamRef) Close() { Ref[any]{h: s.h}.Close() }
 
 func (s *StreamRef) adopt(h *handle) { s.h = h }
 func (s *StreamRef) extension() int8 { return extStream }
@@ -381,6 +385,9 @@ func (r Ref[T]) Get(ctx context.Context) (T, error) {
 			return value, err
 		}
 	}
+	if r.as != nil {
+		return readAs[T](ctx, s, r.as)
+	}
 	err := s.read(ctx, &value)
 	return value, err
 }
@@ -427,7 +434,12 @@ func GetAll[T any](ctx context.Context, refs []Ref[T]) ([]T, error) {
 	}
 	values := make([]T, len(refs))
 	for i, s := range slots {
-		if err := s.read(ctx, &values[i]); err != nil {
+		if as := refs[i].as; as != nil {
+			values[i], err = readAs[T](ctx, s, as)
+		} else {
+			err = s.read(ctx, &values[i])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -58,7 +58,7 @@ func (c *Client) CreatePlacementGroup(ctx context.Context, strategy Strategy, bu
 	}
 	h := new(handle)
 	c.link.adopt([]foundRef{{id.WithIndex(1), h}})
-	return &PlacementGroup{id: id, link: c.link, ready: Ref[any]{h}}, nil
+	return &PlacementGroup{id: id, link: c.link, ready: Ref[any]{h: h}}, nil
 }
 
 // ID names the group.

@@ -27,6 +27,8 @@ type Pool struct {
 	Default bool
 	// Functions that it serves, so that they can be called before a worker runs.
 	Functions []string
+	// Interface is what its workers have to serve, as generated code lists it: one that does not, or with other signatures, is turned away when it says hello.
+	Interface []*Contract
 }
 
 // ThisProgram is a pool whose workers are this program, started again with the same arguments. Its main function asks IsWorker first, and serves if so.
@@ -58,6 +60,7 @@ func (c *Client) DeclarePool(ctx context.Context, pool Pool) error {
 	_, err := c.link.request(ctx, &pb.Request{Request: &pb.Request_DeclarePool{DeclarePool: &pb.DeclarePool{
 		Name: pool.Name, Language: kind, Command: pool.Command, Env: pool.Env, WorkingDir: dir, Template: pool.Template,
 		Prestart: uint32(pool.Prestart), DefaultForSession: pool.Default, Functions: pool.Functions,
+		Interface: announced(pool.Interface),
 	}}})
 	return err
 }

@@ -26,6 +26,8 @@ type function struct {
 	keywords bool
 	results  int
 	err      bool
+	// What an interface says of it, if it is of one.
+	contract *Contract
 	// Where it is defined, for the stack of an error that it returns.
 	where string
 }

@@ -424,7 +424,7 @@ func Put[T any](ctx context.Context, client *Client, value T) (Ref[T], error) {
 		return Ref[T]{}, err
 	}
 	h, err := client.link.put(ctx, &e)
-	return Ref[T]{h}, err
+	return Ref[T]{h: h}, err
 }
 
 // Room is an object that is being made: fill its bytes, then Seal it. Nothing is copied where there is shared memory.
@@ -522,7 +522,7 @@ func (r *Room) Seal(ctx context.Context) (Ref[View], error) {
 	r.over = true
 	r.data = nil
 	r.link.seal(r.id, nil)
-	return Ref[View]{r.link.expect(r.id, stateStored)}, nil
+	return Ref[View]{h: r.link.expect(r.id, stateStored)}, nil
 }
 
 // Abort gives the room back. After Seal it does nothing, so it can be deferred.

@@ -17,7 +17,10 @@ import (
 // of them.
 //
 // Items that were not taken are freed, and the producer is cancelled, when the Stream is closed or no longer reachable.
-type Stream[T any] struct{ h *streamHandle }
+type Stream[T any] struct {
+	h  *streamHandle
+	as *Contract
+}
 
 type streamHandle struct {
 	state   *streamState
@@ -152,7 +155,7 @@ func (s *streamState) pop() *handle {
 func (s *Stream[T]) Next(ctx context.Context) (Ref[T], bool, error) {
 	defer runtime.KeepAlive(s.h)
 	h, err := s.h.state.take(ctx)
-	return Ref[T]{h}, h != nil, err
+	return Ref[T]{h, s.as}, h != nil, err
 }
 
 // All gives the values as they come. After an error there are no more. Leaving the loop early leaves the rest in the stream.

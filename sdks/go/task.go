@@ -32,6 +32,7 @@ type callable struct {
 	link     *link
 	function string
 	options  options
+	contract *Contract
 	declared sync.Map // Number of return objects to the declaration's number.
 	single   atomic.Uint32
 }
@@ -59,13 +60,13 @@ func newCallable(l *link, function string, scope optionScope, list []Option) (*c
 // The error has CodeUnserializable for an argument without a portable form. What becomes of the task is what Ref.Get says.
 func (t *Task[T]) Submit(ctx context.Context, args ...any) (Ref[T], error) {
 	h, err := t.callable.one(ctx, nil, args)
-	return Ref[T]{h}, err
+	return Ref[T]{h, t.callable.contract}, err
 }
 
 // SubmitN calls a function with n results. n may be 0: then there is nothing to get, and a failure is logged.
 func (t *Task[T]) SubmitN(ctx context.Context, n int, args ...any) ([]Ref[T], error) {
 	handles, err := t.callable.several(ctx, nil, n, args)
-	return refsOf[T](handles), err
+	return refsOf[T](handles, t.callable.contract), err
 }
 
 // Stream calls a function that gives its results one by one.
@@ -74,13 +75,13 @@ func (t *Task[T]) Stream(ctx context.Context, args ...any) (*Stream[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stream[T]{h}, nil
+	return &Stream[T]{h, t.callable.contract}, nil
 }
 
-func refsOf[T any](handles []*handle) []Ref[T] {
+func refsOf[T any](handles []*handle, as *Contract) []Ref[T] {
 	refs := make([]Ref[T], len(handles))
 	for i, h := range handles {
-		refs[i] = Ref[T]{h}
+		refs[i] = Ref[T]{h, as}
 	}
 	return refs
 }
@@ -221,6 +222,10 @@ func (c *callable) operation(ctx context.Context, task ID, number uint32, actor 
 		body = wire.AppendID(body, 2, actor.h.slot.id)
 	}
 	body = protowire.AppendVarint(append(body, declaration), uint64(number))
+	args, err := c.contract.encode(args)
+	if err != nil {
+		return nil, nil, err
+	}
 	body, keep, err := c.link.appendArgs(ctx, body, argsField, args)
 	if err != nil {
 		return nil, nil, err

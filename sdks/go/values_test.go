@@ -110,7 +110,7 @@ func meaning(t testing.TB, raw map[string]json.RawMessage, buffers []string) any
 			}
 			return m
 		case "ref":
-			return Ref[any]{&handle{slot: &slot{id: ID(unhex(t, text()))}}}
+			return Ref[any]{h: &handle{slot: &slot{id: ID(unhex(t, text()))}}}
 		case "stream":
 			return StreamRef{&handle{slot: &slot{id: ID(unhex(t, text()))}}}
 		case "actor":

@@ -100,7 +100,9 @@ func (w *Worker) announce() []*pb.Function {
 		if f == nil {
 			f, actor = w.classes[name].constructor, true
 		}
-		all = append(all, &pb.Function{Name: name, MinArgs: uint32(f.minArgs()), MaxArgs: int32(f.maxArgs()), Actor: actor})
+		all = append(all, &pb.Function{
+			Name: name, MinArgs: uint32(f.minArgs()), MaxArgs: int32(f.maxArgs()), Actor: actor, Signature: f.contract.signature(),
+		})
 	}
 	return all
 }

@@ -1,5 +1,6 @@
 //! The emitters: one file to a language. Each walks the model in its order, so that one file always gives the same text.
 
+mod go;
 mod python;
 
 use crate::Package;
@@ -9,11 +10,13 @@ use crate::Package;
 pub enum Lang {
     /// One module, for `thornback` of PyPI.
     Python,
+    /// One package, for the module `thornback.dev/go`.
+    Go,
 }
 
 impl Lang {
     /// All of them, by their names on the command line.
-    pub const ALL: [(&'static str, Lang); 1] = [("python", Lang::Python)];
+    pub const ALL: [(&'static str, Lang); 2] = [("python", Lang::Python), ("go", Lang::Go)];
 }
 
 /// A file to write.
@@ -30,6 +33,7 @@ pub struct File {
 pub fn emit(lang: Lang, package: &Package) -> Vec<File> {
     match lang {
         Lang::Python => vec![python::emit(package)],
+        Lang::Go => vec![go::emit(package)],
     }
 }
 
