@@ -91,6 +91,8 @@ pub struct Function {
     pub max_args: Option<u32>,
     /// A class: it creates actors.
     pub actor: bool,
+    /// As canonical text; empty if no interface says it.
+    pub signature: String,
 }
 
 /// What a session asks for: `thornback.v1.ClientOp`, with ids checked and numbers in their own types.
@@ -270,12 +272,16 @@ pub struct PoolSpec {
     pub prestart: u32,
     pub default_for_session: bool,
     pub functions: Vec<String>,
+    /// What its workers have to serve.
+    pub interface: Vec<Function>,
 }
 
 /// What a session will call many times, declared once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declaration {
     pub function: String,
+    /// The one that the caller was made for; empty for whatever is served.
+    pub signature: String,
     /// The shipped definition, if the function is not called by name.
     pub code: Option<ObjectId>,
     pub pool: Option<String>,

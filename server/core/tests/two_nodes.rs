@@ -91,6 +91,7 @@ impl Two {
         self.op(who, Op::Request { number: 1, request: Request::DeclarePool(pool) });
         let declaration = Declaration {
             function: "f".into(),
+            signature: String::new(),
             code: None,
             pool: None,
             resources: Resources::cpus(1),
@@ -113,7 +114,13 @@ impl Two {
     fn worker(&mut self, who: (usize, SessionId), pool: &str) {
         let (launch, of) = self.asked.pop_back().expect("a worker was asked for");
         assert_eq!(of, pool);
-        let functions = vec![Function { name: "f".into(), min_args: 0, max_args: None, actor: true }];
+        let functions = vec![Function {
+            name: "f".into(),
+            min_args: 0,
+            max_args: None,
+            actor: true,
+            signature: String::new(),
+        }];
         let peer = Peer::Worker {
             launch: Some(launch),
             pool: of,

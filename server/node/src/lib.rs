@@ -32,5 +32,5 @@ mod turn;
 
 pub use config::{Config, Ended, Error, Listening};
 pub use run::run;
-pub use thornback_core::input::PoolSpec;
+pub use thornback_core::input::{Function, PoolSpec};
 pub use thornback_workers::Environment;

@@ -395,6 +395,15 @@ impl Node {
         };
         let mut effects = std::mem::take(&mut self.effects);
         self.core.handle(self.now, Input::SessionOpened { session: id, peer }, &mut effects);
+        if let Some(failure) = closed(&effects, id) {
+            // It was never welcome: what the core orders besides is for others.
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+            self.effects = effects;
+            self.settle();
+            return Err(failure);
+        }
         let job = self.core.job_of(id);
         let accept = Accept {
             session: wire_id(self.salt, id),
@@ -526,6 +535,14 @@ impl Node {
         self.inputs.extend(unsent);
         self.inputs.push_back(Input::SessionClosed { session: id });
     }
+}
+
+/// Why the core ended a session that is about to open, if it did.
+fn closed(effects: &[Effect], id: SessionId) -> Option<Box<Failure>> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Close { session, failure: Some(failure) } if *session == id => Some(failure.clone()),
+        _ => None,
+    })
 }
 
 fn refused(code: Code, message: impl Into<String>) -> Box<Failure> {

@@ -111,6 +111,7 @@ impl Ids {
         let number = 1 + self.declarations % 7;
         let declaration = Declaration {
             function: FUNCTION.into(),
+            signature: String::new(),
             code: None,
             pool: None,
             resources: wish.resources.clone(),

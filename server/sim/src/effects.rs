@@ -186,7 +186,13 @@ impl World {
 
     pub(crate) fn hello(&mut self, host: usize, worker: WorkerId, pool: &Pool) {
         let shared = self.rng.chance(800);
-        let function = Function { name: FUNCTION.into(), min_args: 1, max_args: None, actor: false };
+        let function = Function {
+            name: FUNCTION.into(),
+            min_args: 1,
+            max_args: None,
+            actor: false,
+            signature: String::new(),
+        };
         let peer = Peer::Worker {
             launch: Some(worker),
             pool: pool.spec.name.clone(),

@@ -62,6 +62,7 @@ impl World {
         let positional = |value| Arg { keyword: bytes::Bytes::new(), value };
         let declaration = Declaration {
             function: FUNCTION.into(),
+            signature: String::new(),
             code: None,
             pool: None,
             resources: Resources::new().with(Resources::CPU, UNITS_PER_WHOLE / 2),

@@ -2,6 +2,7 @@
 //! here is what belongs to the process.
 
 pub(crate) mod bundle;
+mod interface;
 mod leftovers;
 mod memory;
 pub(crate) mod pacing;

@@ -8,6 +8,7 @@ use thornback_types::{Code, Failure, JobId, SessionId, TaskId, WorkerId};
 
 use crate::effect::{Effect, Message, Pool};
 use crate::input::{Declaration, Function, PoolSpec};
+use crate::node::interface::Signatures;
 use crate::node::queue::ClassId;
 use crate::node::{Node, Taken, invalid};
 
@@ -35,8 +36,10 @@ pub(crate) struct PoolState {
     /// The job that declared it; `None` for all jobs.
     pub(crate) job: Option<JobId>,
     pub(crate) functions: BTreeMap<String, Function>,
-    /// Jobs that declared it without a command: they wait for workers that dial in, which are everybody's, to serve these.
-    expected: BTreeMap<JobId, Vec<String>>,
+    /// What workers that are connected serve with a signature.
+    pub(crate) signatures: Signatures,
+    /// Jobs that declared it without a command: they wait for workers that dial in, which are everybody's, to serve what they said.
+    pub(crate) expected: BTreeMap<JobId, PoolSpec>,
     /// Whether a worker has said what it serves.
     pub(crate) announced: bool,
     /// Starts that failed in a row, and how the last one did.
@@ -62,7 +65,10 @@ impl PoolState {
 
     /// What was declared of it, for a job.
     fn declared(&self, job: JobId) -> impl Iterator<Item = &String> {
-        self.pool.spec.functions.iter().chain(self.expected.get(&job).into_iter().flatten())
+        let specs = [Some(&self.pool.spec), self.expected.get(&job)];
+        specs.into_iter().flatten().flat_map(|spec| {
+            spec.functions.iter().chain(spec.interface.iter().map(|function| &function.name))
+        })
     }
 
     /// Whether it may yet say that it serves what a call asks for. Where nobody starts its workers, only a call that names it waits for one.
@@ -143,6 +149,7 @@ impl Node {
             pool,
             job,
             functions: BTreeMap::new(),
+            signatures: Signatures::default(),
             expected: BTreeMap::new(),
             announced: false,
             start_failures: 0,
@@ -155,15 +162,17 @@ impl Node {
         number
     }
 
+    /// The pool of this name that all jobs share.
+    pub(crate) fn known_pool_of_visitors(&self, name: &str) -> Option<u32> {
+        let mut pools = self.pools.by_number.iter();
+        pools
+            .find(|(_, p)| p.job.is_none() && !p.retired && p.pool.spec.name == name)
+            .map(|(number, _)| *number)
+    }
+
     /// The pool that a worker which dialled in by itself belongs to.
     pub(crate) fn pool_of_visitor(&mut self, name: &str, language: &str) -> u32 {
-        let known = self
-            .pools
-            .by_number
-            .iter()
-            .find(|(_, p)| p.job.is_none() && !p.retired && p.pool.spec.name == name)
-            .map(|(number, _)| *number);
-        known.unwrap_or_else(|| {
+        self.known_pool_of_visitors(name).unwrap_or_else(|| {
             self.add_pool(
                 None,
                 PoolSpec { name: name.into(), language: language.into(), ..PoolSpec::default() },
@@ -175,7 +184,7 @@ impl Node {
     fn expect_visitors(&mut self, job: JobId, spec: &PoolSpec) -> u32 {
         let number = self.pool_of_visitor(&spec.name, &spec.language);
         if let Some(pool) = self.pools.by_number.get_mut(&number) {
-            pool.expected.insert(job, spec.functions.clone());
+            pool.expected.insert(job, spec.clone());
         }
         self.forget_routes();
         number
@@ -197,18 +206,11 @@ impl Node {
         }
     }
 
-    pub(crate) fn announce(&mut self, pool: u32, functions: Vec<Function>) {
-        let Some(state) = self.pools.by_number.get_mut(&pool) else { return };
-        state.announced = true;
-        state.start_failures = 0;
-        state.functions.extend(functions.into_iter().map(|function| (function.name.clone(), function)));
-        self.forget_routes();
-        self.decide_undecided();
-    }
-
     /// Decides where a declaration's calls run.
     pub(crate) fn find_pool(&self, job: JobId, default: Option<u32>, declaration: &Declaration) -> Found {
         match self.find_live_pool(job, default, declaration) {
+            // It is served there, too, but as something else.
+            Found::Nowhere(failure) if failure.is(Code::SignatureMismatch) => Found::Nowhere(failure),
             // A worker's own pool serves it as long as it lives, though it works for the caller of another job, or its driver is gone and the pool
             // retired.
             Found::Nowhere(failure) => {
@@ -244,18 +246,27 @@ impl Node {
             };
         }
         let mut undecided = false;
+        let mut misfit = None;
         // The job's own pools go before those that all share.
         for own in [true, false] {
             for (number, pool) in
                 self.pools.by_number.iter().filter(|(_, p)| mine(p) && p.job.is_some() == own)
             {
                 if pool.serves(job, &declaration.function) {
-                    return Found::Pool(*number);
+                    match pool.misfits(job, declaration) {
+                        None => return Found::Pool(*number),
+                        Some(failure) => misfit = misfit.or(Some(failure)),
+                    }
+                    continue;
                 }
                 undecided |= pool.may_serve(job, named.is_some());
             }
         }
-        if undecided { Found::Undecided } else { Found::Nowhere(self.not_served(job, declaration)) }
+        match misfit {
+            _ if undecided => Found::Undecided,
+            Some(failure) => Found::Nowhere(failure),
+            None => Found::Nowhere(self.not_served(job, declaration)),
+        }
     }
 
     fn not_served(&self, job: JobId, declaration: &Declaration) -> Box<Failure> {
@@ -350,6 +361,29 @@ impl Node {
         if let Some(state) = self.pools.by_number.get_mut(&pool) {
             // The next task tries anew, once.
             state.start_failures = failures.min(START_FAILURES_MAX - 1);
+        }
+        self.schedule_due = true;
+    }
+
+    /// A worker came and does not serve what it has to, or not in the way of those that are there.
+    pub(crate) fn pool_refused(&mut self, pool: u32, failure: &Failure) {
+        let others = self.workers.values().any(|worker| worker.pool == pool && worker.session.is_some());
+        let Some(state) = self.pools.by_number.get_mut(&pool) else { return };
+        let job = state.job;
+        state.signatures.refusing = others;
+        if !others {
+            // The next one would be refused as well: whoever waits need not wait for that.
+            state.start_failures = START_FAILURES_MAX;
+            state.start_failure = Some(Box::new(failure.clone()));
+        }
+        self.notice(job, failure);
+        if !others {
+            self.fail_queued_of_pool(pool, failure);
+            self.decide_undecided();
+            if let Some(state) = self.pools.by_number.get_mut(&pool) {
+                // The next task tries anew, once.
+                state.start_failures = START_FAILURES_MAX - 1;
+            }
         }
         self.schedule_due = true;
     }

@@ -71,6 +71,9 @@ impl Node {
                     let failure = Some(Box::new(Failure::new(Code::PermissionDenied, message)));
                     return self.out.push(Effect::Close { session, failure });
                 }
+                if self.refuse_worker(session, launch, &pool, &functions) {
+                    return;
+                }
                 let worker = self.worker_arrived(session, launch, &pool, &language, formats, pid);
                 // Its pool may be retired: then it was ended as it arrived.
                 let Some(pool) = self.workers.get(&worker).map(|w| w.pool) else { return };
@@ -80,7 +83,7 @@ impl Node {
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.default_pool = Some(pool);
                 }
-                self.announce(pool, functions);
+                self.announce(worker, pool, functions);
                 self.schedule_due = true;
                 return;
             }
@@ -249,8 +252,8 @@ impl Node {
             Op::Unblocked { task } => self.unblocked(session, task),
             Op::Returned { tasks } => self.returned(session, &tasks),
             Op::Announce { functions } => {
-                let pool = self.worker_of(session)?.1;
-                self.announce(pool, functions);
+                let (worker, pool) = self.worker_of(session)?;
+                self.announce_more(session, worker, pool, functions);
                 Ok(())
             }
             Op::ActorExit { actor, reason } => self.actor_exit(session, actor, reason),

@@ -72,6 +72,10 @@ impl Node {
         let Some(state) = self.pools.by_number.get(&pool).filter(|p| !p.pool.spec.command.is_empty()) else {
             return;
         };
+        let lives = |worker: &Worker| worker.pool == pool && worker.session.is_some();
+        if state.signatures.refusing && self.workers.values().any(lives) {
+            return;
+        }
         let spec = Arc::clone(&state.pool);
         let job = state.job.unwrap_or_default();
         let id = self.add_worker(pool, job, 0, false);
@@ -280,6 +284,7 @@ impl Node {
         self.give_back(&mut worker);
         if let Some(pool) = self.pools.by_number.get_mut(&worker.pool) {
             pool.idle.retain(|w| *w != id);
+            pool.signatures.remove(id, None);
         }
         if let WorkerState::Leased { class, .. } = worker.state
             && let Some(class) = self.classes.get_mut(&class)

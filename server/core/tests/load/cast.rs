@@ -21,7 +21,13 @@ pub fn worker(launch: Option<WorkerId>, pool: &str) -> Peer {
         launch,
         pool: pool.to_owned(),
         language: "test".into(),
-        functions: vec![Function { name: "f".into(), min_args: 0, max_args: None, actor: false }],
+        functions: vec![Function {
+            name: "f".into(),
+            min_args: 0,
+            max_args: None,
+            actor: false,
+            signature: String::new(),
+        }],
         formats: Vec::new(),
         shared_memory: true,
         pid: 2,
@@ -32,6 +38,7 @@ pub fn worker(launch: Option<WorkerId>, pool: &str) -> Peer {
 pub fn declaration(pool: Option<String>) -> Declaration {
     Declaration {
         function: "f".into(),
+        signature: String::new(),
         code: None,
         pool,
         resources: Resources::cpus(1),

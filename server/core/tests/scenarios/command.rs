@@ -299,6 +299,11 @@ fn task_op(world: &mut World, session: &str, words: &mut Words) -> Parsed<Option
                 prestart: words.number("prestart")?.unwrap_or(0),
                 default_for_session: words.flag("default"),
                 functions: words.list("functions"),
+                interface: words
+                    .list("interface")
+                    .iter()
+                    .map(|text| function(text))
+                    .collect::<Parsed<_>>()?,
                 ..PoolSpec::default()
             };
             request(world, Request::DeclarePool(spec))
@@ -381,6 +386,7 @@ fn declaration(world: &mut World, name: String, words: &mut Words) -> Parsed<Dec
     };
     Ok(Declaration {
         function: words.option("function").unwrap_or_else(|| name.clone()),
+        signature: words.option("signature").unwrap_or_default(),
         code: words.option("code").map(|name| world.names.object(&name)),
         pool: words.option("pool"),
         resources: resources(words, "1")?,
@@ -448,8 +454,9 @@ fn duration(text: &str) -> Parsed<Duration> {
     Ok(Duration::from_secs(number(text.strip_suffix('s').ok_or("a duration ends in us, ms or s")?)?))
 }
 
-/// `f`, `f(2)`, `f(1..2)`, `f(1..)`; with `!` behind it for a class.
+/// `f`, `f(2)`, `f(1..2)`, `f(1..)`; with `!` behind it for a class, and `~S` behind that for the signature `S`.
 fn function(text: &str) -> Parsed<Function> {
+    let (text, signature) = text.split_once('~').unwrap_or((text, ""));
     let actor = text.ends_with('!');
     let text = text.trim_end_matches('!');
     let (name, arity) = text.strip_suffix(')').and_then(|text| text.split_once('(')).unwrap_or((text, "0.."));
@@ -458,7 +465,7 @@ fn function(text: &str) -> Parsed<Function> {
         Some((min, max)) => (number(min)?, Some(number(max)?)),
         None => (number(arity)?, Some(number(arity)?)),
     };
-    Ok(Function { name: name.into(), min_args: min, max_args: max, actor })
+    Ok(Function { name: name.into(), min_args: min, max_args: max, actor, signature: signature.into() })
 }
 
 fn args(world: &mut World, words: &mut Words) -> Parsed<Vec<Arg>> {

@@ -198,6 +198,7 @@ pub(crate) fn pool(pool: v1::DeclarePool) -> Result<PoolSpec> {
         prestart: pool.prestart,
         default_for_session: pool.default_for_session,
         functions: pool.functions,
+        interface: functions(pool.interface)?,
     })
 }
 
@@ -216,9 +217,29 @@ pub(crate) fn functions(functions: Vec<v1::Function>) -> Result<Vec<Function>> {
                 }
             },
         };
-        Ok(Function { name: function.name, min_args: function.min_args, max_args, actor: function.actor })
+        let signature = signature(function.signature, &function.name)?;
+        Ok(Function {
+            name: function.name,
+            min_args: function.min_args,
+            max_args,
+            actor: function.actor,
+            signature,
+        })
     };
     functions.into_iter().map(function).collect()
+}
+
+/// Longest signature, in bytes (INTERFACE-004).
+const SIGNATURE_BYTES_MAX: usize = 16 * 1024;
+
+fn signature(signature: String, function: &str) -> Result<String> {
+    if signature.len() > SIGNATURE_BYTES_MAX {
+        let given = signature.len();
+        return Err(invalid(format!(
+            "the signature of {function:?} has {given} bytes: at most {SIGNATURE_BYTES_MAX}"
+        )));
+    }
+    Ok(signature)
 }
 
 /// Takes a set of resources; none if it is left out.
@@ -242,6 +263,7 @@ fn declaration(declare: v1::Declare) -> Result<Declaration> {
     };
     let group = optional::<PlacementGroupId>(&declare.placement_group, "placement_group")?;
     let node = optional::<NodeId>(&declare.node, "node")?;
+    let signature = signature(declare.signature, &declare.function)?;
     Ok(Declaration {
         code: optional::<ObjectId>(&declare.code, "code")?,
         pool: text(declare.pool),
@@ -259,6 +281,7 @@ fn declaration(declare: v1::Declare) -> Result<Declaration> {
         placement: group.map(|group| (group, u32::try_from(declare.bundle).ok())),
         affinity: node.map(|node| Affinity { node, soft: declare.soft }),
         spread: declare.spread,
+        signature,
     })
 }
 
