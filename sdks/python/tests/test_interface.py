@@ -85,7 +85,8 @@ worker.serve()
 
 def load(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, GOLDEN / f"{name}.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -109,7 +110,7 @@ def served(start: Callable[..., None], tmp_path: Path) -> None:
 
 
 def nested(**changes: Any) -> Any:
-    scalars = dict(
+    scalars = dict(  # noqa: C408
         bool_=True,
         a_u8=255,
         a_u16=65535,
@@ -124,7 +125,7 @@ def nested(**changes: Any) -> Any:
         a_char="ß",
         a_string="Rochen 🦀",
     )
-    members = dict(
+    members = dict(  # noqa: C408
         scalars=e.Scalars(**{**scalars, **changes.pop("scalars", {})}),
         maybe="there",
         outcome=Err("no"),
@@ -210,7 +211,7 @@ def test_a_call_of_another_interface_is_refused_before_it_runs(served: None) -> 
     get(e.Echo.nothing.remote())
     older = type("_Older", (type(e.Echo.numbers),), {"_signature": "func(values: list<u8>) -> u64"})()
     with pytest.raises(
-        thornback.SignatureMismatchError, match="Wanted: func.values: list<u8>. -> u64. Served: func.values: list<u16>. -> u64"
+        thornback.SignatureMismatchError, match=r"Wanted: func.values: list<u8>. -> u64. Served: func.values: list<u16>. -> u64"
     ):
         get(older.remote([1]))
     untyped = type("_Untyped", (type(e.Echo.numbers),), {"_signature": ""})()
