@@ -32,6 +32,11 @@ impl Node {
     }
 
     pub(crate) fn check_new(&self, object: ObjectId) -> Taken {
+        if object.0.index() != 1 {
+            let message =
+                format!("The id {object} has the index {}; an object that is put has 1.", object.0.index());
+            return Err(Box::new(Failure::new(Code::InvalidArgument, message)));
+        }
         if self.objects.contains_key(&object) || self.tasks.contains_key(&object.task()) {
             return Err(Box::new(Failure::new(Code::DuplicateId, format!("The id {object} is in use."))));
         }

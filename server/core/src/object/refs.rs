@@ -90,6 +90,12 @@ impl Node {
         if record.count > 0 || record.pins > 0 {
             return;
         }
+        let copy = record.copy;
+        if self.is_being_put(object, copy) {
+            // Who fills it has its count once it is sealed; what named it meanwhile may come and go.
+            return;
+        }
+        let Some(record) = self.objects.get_mut(&object) else { return };
         let borrowed = record.rare.as_ref().is_some_and(|rare| {
             !rare.borrowers.is_empty() || rare.kept_for_owner || !rare.pullers.is_empty()
         });

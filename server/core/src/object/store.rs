@@ -432,6 +432,21 @@ impl Node {
         }
     }
 
+    /// Whether a session has created the object, and neither sealed nor aborted it. (What an output is, is for its task to say.)
+    pub(crate) fn is_being_put(&self, object: ObjectId, copy: Copy) -> bool {
+        let being_filled = match copy {
+            Copy::Creating(_, by) => self.is_filling(by, object),
+            Copy::Wanted(_) => self
+                .store
+                .queue
+                .iter()
+                .any(|wanted| wanted.object == object && matches!(wanted.why, Why::Fill(_))),
+            _ => false,
+        };
+        let task = object.task();
+        being_filled && !self.runs.contains_key(&task) && !self.tasks.contains_key(&task)
+    }
+
     /// Whoever filled something that is wanted no more is done with it: its room is free.
     fn drop_filled(&mut self, session: SessionId, object: ObjectId) -> bool {
         let Some(location) = self.fills_to_drop.remove(&(session, object)) else { return false };

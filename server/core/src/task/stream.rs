@@ -46,6 +46,11 @@ impl Node {
             return Ok(());
         };
         let owner = run.spec.owner;
+        if index == 0 && run.consumed > 0 {
+            // What was said of it before it began may have found nobody to hear it.
+            let consumed = run.consumed;
+            self.send(session, Message::Resume { task, attempt, consumed });
+        }
         let Ok(position) = u32::try_from(index) else { return Ok(()) };
         let item = match item {
             Output::Value(value) => RemoteOutput::Value(value),
