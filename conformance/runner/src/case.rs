@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use serde_saphyr::Spanned;
 
+use crate::profile::Trouble;
 use crate::verbs;
 
 /// Who plays what.
@@ -91,7 +92,7 @@ pub struct Case {
     pub carriers: Vec<String>,
     /// Whether it runs for each pair of SDKs, or only for each with itself.
     pub pairs: bool,
-    /// Profiles that it runs under; all if none is named.
+    /// Set-ups that it runs under; all if none is named.
     pub profiles: Vec<String>,
     params: Vec<BTreeMap<String, Json>>,
     steps: Vec<Step>,
@@ -191,8 +192,8 @@ pub fn parse(noun: &str, text: &str) -> Result<Vec<Case>, String> {
             }
         }
         for profile in &template.profiles {
-            if !crate::suite::PROFILES.iter().any(|known| known.name == *profile) {
-                return Err(at(format!("`{profile}` is no profile of the suite")));
+            if crate::profile::find(profile).is_none_or(|known| known.trouble != Trouble::None) {
+                return Err(at(format!("`{profile}` is no set-up of the suite")));
             }
         }
         for feature in template.needs.iter().chain(&template.worker_needs) {

@@ -4,13 +4,18 @@
 use serde_json::{Value as Json, json};
 
 use crate::case::{FEATURES, KINDS};
-use crate::{suite, verbs};
+use crate::profile::{PROFILES, Trouble};
+use crate::verbs;
 
 /// As JSON Schema, for `conformance/case.schema.json`.
 pub fn json_schema() -> Json {
     let some_of =
         |what: &str, names: &[&str]| json!({"type": "array", "items": {"enum": names}, "description": what});
-    let profiles: Vec<&str> = suite::PROFILES.iter().map(|profile| profile.name).collect();
+    let profiles: Vec<&str> = PROFILES
+        .iter()
+        .filter(|profile| profile.trouble == Trouble::None)
+        .map(|profile| profile.name)
+        .collect();
     let kinds: Vec<String> = KINDS.iter().map(|kind| kind.name()).collect();
     let template = json!({
         "type": "object",
@@ -22,7 +27,7 @@ pub fn json_schema() -> Json {
             "worker_needs": some_of("What the worker must claim.", &FEATURES),
             "carrier": some_of("Carriers on which it runs; the Unix socket if none is named.", &["unix", "grpc"]),
             "pairs": {"type": "boolean", "default": true, "description": "Whether it runs for each pair of SDKs, or for each with itself only."},
-            "profiles": some_of("Profiles under which it runs; all if none is named.", &profiles),
+            "profiles": some_of("Set-ups under which it runs; all if none is named.", &profiles),
             "params": {"type": "array", "items": {"type": "object"}, "description": "Sets of values, each an instance, put in for ${name}."},
             "steps": {"type": "array"},
         },

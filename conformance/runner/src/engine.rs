@@ -1,5 +1,7 @@
 //! Runs the steps of one instance of a case and says whether they went as it expects.
 
+mod aftermath;
+
 use std::collections::BTreeMap;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value as Json, json};
 
 use crate::case::Step;
+use crate::mishap::{Mishaps, is_loss};
 use crate::node::Observer;
 use crate::pattern::{Names, brief};
 use crate::peer::{Peer, patience};
@@ -30,6 +33,8 @@ pub enum Outcome {
 pub enum Stop {
     Unsupported(String),
     Failed(String),
+    /// What was waited for went with a process that was killed. This is no fault, and the case ends here.
+    Lost(String),
 }
 
 impl From<&str> for Stop {
@@ -66,6 +71,10 @@ pub struct Stage<'a> {
     /// Where the runner is the server.
     pub listener: Option<UnixListener>,
     pub address: String,
+    /// What dies in the middle of it.
+    pub mishaps: Option<Mishaps>,
+    /// Whether a death ended the case before its last step.
+    pub cut_short: bool,
     peers: BTreeMap<String, Peer>,
     worker: Option<WorkerProcess>,
     /// Commands whose answer is looked at later: the testee, the number, and the step.
@@ -89,6 +98,8 @@ impl<'a> Stage<'a> {
             spill: PathBuf::new(),
             listener: None,
             address: String::new(),
+            mishaps: None,
+            cut_short: false,
             peers: BTreeMap::new(),
             worker: None,
             later: BTreeMap::new(),
@@ -98,10 +109,24 @@ impl<'a> Stage<'a> {
 
     /// Runs all steps. The reason of a failure names the line of its step.
     pub fn run(&mut self, steps: &[Step]) -> Outcome {
-        for step in steps {
-            let outcome = self.step(step).and_then(|()| self.breaches().map_err(Stop::Failed));
+        for (index, step) in steps.iter().enumerate() {
+            if let Err(reason) = self.die(index) {
+                return Outcome::Failed(reason);
+            }
+            let outcome = self.step_of(steps, index).and_then(|()| self.breaches().map_err(Stop::Failed));
             match outcome {
                 Ok(()) => {}
+                Err(Stop::Lost(what)) => {
+                    self.cut_short = true;
+                    self.mishaps.iter_mut().for_each(|mishaps| {
+                        mishaps.log.push(format!("line {}, {}: {what}", step.line, step.verb));
+                    });
+                    // The step itself may have begun something.
+                    return match self.aftermath(&steps[..=index], &steps[index + 1..]) {
+                        Ok(()) => self.within_budget(steps),
+                        Err(reason) => Outcome::Failed(format!("line {}: {reason}", step.line)),
+                    };
+                }
                 Err(Stop::Unsupported(feature)) => return Outcome::Unsupported(feature),
                 Err(Stop::Failed(reason)) => {
                     return Outcome::Failed(format!("line {}, {}: {reason}", step.line, step.verb));
@@ -111,12 +136,56 @@ impl<'a> Stage<'a> {
         if let Some(name) = self.later.keys().next() {
             return Outcome::Failed(format!("the case never finished `{name}`"));
         }
-        Outcome::Passed
+        self.within_budget(steps)
+    }
+
+    /// What is to die in front of a step.
+    fn die(&mut self, step: usize) -> Result<(), String> {
+        let (Some(mishaps), Some(observer)) = (&mut self.mishaps, &mut self.observer) else { return Ok(()) };
+        let resumes = self.testees.values().all(|testee| testee.features.iter().any(|name| name == "resume"));
+        mishaps.before(step, self.driver_proxy.filter(|_| resumes), observer)
+    }
+
+    /// Waits until the server knows of all that died, so that none of it falls into the next case.
+    pub fn bury(&mut self) -> Result<(), String> {
+        match (&mut self.mishaps, &mut self.observer) {
+            (Some(mishaps), Some(observer)) => mishaps.bury(observer),
+            _ => Ok(()),
+        }
+    }
+
+    /// A step that waits for a file gives up once a death has taken what would make it.
+    fn step_of(&mut self, steps: &[Step], index: usize) -> Result<(), Stop> {
+        let step = &steps[index];
+        if !self.struck() || !["await_file", "await_lines"].contains(&step.verb) {
+            return self.step(step);
+        }
+        let name = step.keys["file"].as_str().unwrap_or_default().to_owned();
+        let count = step.keys.get("count").and_then(Json::as_u64).unwrap_or(0);
+        let there = |stage: &Self| stage.path(&name).exists() && stage.lines(&name).len() as u64 >= count;
+        let until = Instant::now() + patience();
+        let mut doubt = Instant::now();
+        while !there(self) {
+            if doubt.elapsed().as_millis() > aftermath::DOUBT_MS {
+                if self.has_lost(&steps[..index], &steps[index..])? {
+                    return Err(Stop::Lost(format!("the file {name} cannot come any more")));
+                }
+                doubt = Instant::now();
+            }
+            if Instant::now() > until {
+                return Err(Stop::Failed(format!(
+                    "{name} does not come after a death, and nothing has failed"
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// What was said on the connections of the runner's own, and by programs.
     pub fn trace(&self) -> Vec<String> {
         let mut lines = Vec::new();
+        lines.extend(self.mishaps.iter().flat_map(|mishaps| mishaps.log.clone()));
         for (name, peer) in &self.peers {
             lines.extend(peer.trace.iter().map(|line| format!("{name} {line}")));
         }
@@ -153,7 +222,7 @@ impl<'a> Stage<'a> {
                 self.until(&format!("no file {}", text("file")), |stage| stage.path(&text("file")).exists())?
             }
             "no_file" if self.path(&text("file")).exists() => {
-                return Err(Stop::Failed(format!("the file {} is there", text("file"))));
+                return Err(self.unless_struck(format!("the file {} is there", text("file"))));
             }
             "no_file" => {}
             "lines" => {
@@ -162,7 +231,7 @@ impl<'a> Stage<'a> {
                 let found = if keys.contains_key("are") { json!(lines) } else { json!(lines.len()) };
                 self.names
                     .matches(&pattern, Some(&found))
-                    .map_err(|reason| format!("lines of {}: {reason}", text("file")))?;
+                    .map_err(|reason| self.unless_struck(format!("lines of {}: {reason}", text("file"))))?;
             }
             "await_lines" => {
                 let count = keys["count"].as_u64().unwrap_or(0);
@@ -503,10 +572,17 @@ impl<'a> Stage<'a> {
                 return Err(Stop::Failed(format!("the stream has more than {} items", expected.len())));
             }
         };
-        let explicit: Vec<Json> = expected.iter().map(|item| self.explicit(item)).collect();
+        let mut explicit: Vec<Json> = expected.iter().map(|item| self.explicit(item)).collect();
+        let lost = failure.as_ref().is_some_and(|failure| self.struck() && is_loss(failure));
+        if lost {
+            explicit.truncate(values.len());
+        }
         self.names
             .same_value(&json!({"list": explicit}), &json!({"list": values}))
             .map_err(|reason| format!("items: {reason}"))?;
+        if lost {
+            return Err(Stop::Lost("a stream ended with its worker".to_owned()));
+        }
         match (step.keys.get("fails"), failure) {
             (None, Some(failure)) => Err(Stop::Failed(format!("the stream failed: {}", tell(&failure)))),
             (Some(_), None) => {
@@ -533,6 +609,17 @@ impl<'a> Stage<'a> {
         let keys = &step.keys;
         let result = match (answer, keys.get("fails")) {
             (Answer::Unsupported(feature), _) => return Err(self.unsupported(name, feature)),
+            (Answer::Failure(failure), pattern)
+                if self.struck()
+                    && is_loss(&failure)
+                    && pattern.is_none_or(|pattern| self.names.matches(pattern, Some(&failure)).is_err()) =>
+            {
+                return Err(Stop::Lost(tell(&failure)));
+            }
+            // Whose name was taken may be dead.
+            (Answer::Result(_), Some(_)) if self.struck() && step.verb == "create" => {
+                return Err(Stop::Lost("it went well".to_owned()));
+            }
             (Answer::Failure(failure), None) => {
                 return Err(Stop::Failed(format!("it failed: {}", tell(&failure))));
             }
@@ -567,7 +654,7 @@ impl<'a> Stage<'a> {
             if let Some(pattern) = keys.get(key) {
                 self.names
                     .matches(pattern, Some(&result[key]))
-                    .map_err(|reason| format!("{key}: {reason}"))?;
+                    .map_err(|reason| self.unless_struck(format!("{key}: {reason}")))?;
             }
         }
         if step.verb == "next" {

@@ -136,6 +136,7 @@ mod tests {
             caller: "go".to_owned(),
             callee: Some("python".to_owned()),
             outcome,
+            cut_short: false,
             trace: Vec::new(),
         }
     }

@@ -4,18 +4,23 @@
 //!
 //! - [`case`] and [`verbs`]: what a case may say, [`case_schema`] for editors. [`pattern`] and [`value`]: what it expects.
 //! - [`process`], [`peer`], [`proxy`]: the programs and connections of a run. [`ledger`]: the rules that every frame is held against.
+//! - [`profile`]: what a run is put through besides; [`link`] and [`mishap`] do it, by [`chance`].
 //! - [`engine`] runs one case, [`suite`] all of them; [`expected`] knows the known failures, [`report`] tells, [`trace`] and [`counts`] count.
 
 mod case;
 mod case_schema;
+mod chance;
 mod counts;
 mod engine;
 mod expected;
 mod ledger;
+mod link;
+mod mishap;
 mod node;
 mod pattern;
 mod peer;
 mod process;
+mod profile;
 mod proxy;
 mod report;
 mod schema;
@@ -81,9 +86,15 @@ struct Run {
     /// Only cases whose name fits (`*` for any text). May be given more than once.
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// How the server is set up.
+    /// How the server is set up, and what happens to the run.
     #[arg(long, default_value = "default")]
     profile: String,
+    /// What links break and processes die by, in profiles with such trouble: another number, other moments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Let each SDK call only itself, not each of the others.
+    #[arg(long)]
+    no_pairs: bool,
     /// Leave out the cases that judge the server alone.
     #[arg(long)]
     no_server_cases: bool,
@@ -179,14 +190,10 @@ fn run(args: &Run) -> Result<bool, String> {
             return Err(format!("no case fits {}", args.only.join(" or ")));
         }
     }
-    let profile =
-        suite::PROFILES.iter().find(|profile| profile.name == args.profile).copied().ok_or_else(|| {
-            let known: Vec<String> = suite::PROFILES
-                .iter()
-                .map(|profile| format!("{} ({})", profile.name, profile.about))
-                .collect();
-            format!("there is no profile `{}`; there are {}", args.profile, known.join(", "))
-        })?;
+    let profile = profile::find(&args.profile).ok_or_else(|| {
+        let known = profile::PROFILES.iter().map(|profile| format!("{} ({})", profile.name, profile.about));
+        format!("there is no profile `{}`; there are {}", args.profile, known.collect::<Vec<_>>().join(", "))
+    })?;
     let known = match &args.expected {
         Some(path) => {
             let text = std::fs::read_to_string(path)
@@ -197,14 +204,25 @@ fn run(args: &Run) -> Result<bool, String> {
     };
     let sdks = sdks(args)?;
     // Some known failures are of pairs, some of cases that not every profile has.
-    let complete =
-        args.only.is_empty() && args.cases.is_empty() && sdks.len() > 1 && profile.name == "default";
+    let complete = args.only.is_empty()
+        && args.cases.is_empty()
+        && sdks.len() > 1
+        && !args.no_pairs
+        && profile.name == "default";
     let server = args
         .server
         .clone()
         .or_else(|| std::env::var_os("THORNBACK_BINARY").map(PathBuf::from))
         .unwrap_or_else(|| "thornback".into());
-    let plan = Plan { cases, sdks, server, profile, judge_server: !args.no_server_cases };
+    let plan = Plan {
+        cases,
+        sdks,
+        server,
+        profile,
+        judge_server: !args.no_server_cases,
+        pairs: !args.no_pairs,
+        seed: args.seed,
+    };
     let tell = |finding: &suite::Finding| {
         let word = match &finding.outcome {
             Outcome::Passed => "ok",

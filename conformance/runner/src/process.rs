@@ -105,6 +105,10 @@ impl Node {
         })
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it logged last.
     pub fn said(&self) -> String {
         tail_text(&self.errors)

@@ -1,5 +1,5 @@
 //! A Unix socket between a testee and its server, which passes everything on as it is, descriptors too, and reads along: every frame is held
-//! against the schema and the rules, and the last ones are kept for the report of a failure.
+//! against the schema and the rules, and the last ones are kept for the report of a failure. Where a run is about bad links, it is one.
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
@@ -17,7 +17,9 @@ use rustix::net::{
 };
 use serde_json::json;
 
+use crate::chance::Chance;
 use crate::ledger::Ledger;
+use crate::link::Link;
 use crate::pattern::brief;
 use crate::schema::Side;
 
@@ -38,17 +40,20 @@ pub struct Proxy {
     pub path: PathBuf,
     label: String,
     seen: Arc<Mutex<Seen>>,
+    link: Option<Arc<Link>>,
     ended: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Listens at `path` and connects each client with `server`.
-    pub fn start(path: PathBuf, server: &Path, label: &str) -> Result<Self, String> {
+    /// Listens at `path` and connects each client with `server`, over a link that is bad if it is `lossy`.
+    pub fn start(path: PathBuf, server: &Path, label: &str, lossy: bool) -> Result<Self, String> {
         let listener = UnixListener::bind(&path)
             .map_err(|error| format!("the proxy cannot listen at {}: {error}", path.display()))?;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let ended = Arc::new(AtomicBool::new(false));
+        let link = lossy.then(|| Arc::new(Link::new()));
         let (shared, stop, server) = (Arc::clone(&seen), Arc::clone(&ended), server.to_owned());
+        let shared_link = link.clone();
         std::thread::spawn(move || {
             let mut number = 0u32;
             for client in listener.incoming() {
@@ -59,11 +64,11 @@ impl Proxy {
                 number += 1;
                 // Who finds no server is sent away, as without a proxy.
                 if let Ok(server) = UnixStream::connect(&server) {
-                    join(client, server, number, &shared);
+                    join(client, server, number, &shared, shared_link.as_ref());
                 }
             }
         });
-        Ok(Self { path, label: label.to_owned(), seen, ended })
+        Ok(Self { path, label: label.to_owned(), seen, link, ended })
     }
 
     /// Cuts every connection.
@@ -92,9 +97,12 @@ impl Proxy {
             .collect()
     }
 
-    /// Forgets the frames so far, so that a trace is of one case.
-    pub fn forget(&self) {
+    /// A case begins: forgets the frames so far, so that a trace is of one case. `chance` says what becomes of a bad link.
+    pub fn begin(&self, chance: Chance) {
         self.seen.lock().expect("no holder panics").trace.clear();
+        if let Some(link) = &self.link {
+            link.begin(chance);
+        }
     }
 }
 
@@ -107,7 +115,13 @@ impl Drop for Proxy {
     }
 }
 
-fn join(client: UnixStream, server: UnixStream, number: u32, seen: &Arc<Mutex<Seen>>) {
+fn join(
+    client: UnixStream,
+    server: UnixStream,
+    number: u32,
+    seen: &Arc<Mutex<Seen>>,
+    link: Option<&Arc<Link>>,
+) {
     let (Ok(client2), Ok(server2), Ok(client3), Ok(server3)) =
         (client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone())
     else {
@@ -115,17 +129,19 @@ fn join(client: UnixStream, server: UnixStream, number: u32, seen: &Arc<Mutex<Se
     };
     seen.lock().expect("no holder panics").connections.push((client3, server3));
     let ledger = Arc::new(Mutex::new(Ledger::new()));
+    let open = Arc::new(AtomicBool::new(false));
     for (side, from, to) in [(Side::Client, client, server), (Side::Server, server2, client2)] {
         let mut reader =
             Reader { side, number, bytes: Vec::new(), ledger: Arc::clone(&ledger), seen: Arc::clone(seen) };
+        let (link, open) = (link.cloned(), Arc::clone(&open));
         std::thread::spawn(move || {
-            pass(&from, &to, &mut reader);
+            pass(&from, &to, &mut reader, link.as_deref(), &open);
             let _ = to.shutdown(Shutdown::Write);
         });
     }
 }
 
-fn pass(from: &UnixStream, to: &UnixStream, reader: &mut Reader) {
+fn pass(from: &UnixStream, to: &UnixStream, reader: &mut Reader, link: Option<&Link>, open: &AtomicBool) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
@@ -151,10 +167,46 @@ fn pass(from: &UnixStream, to: &UnixStream, reader: &mut Reader) {
         let bytes = &buffer[..received.bytes];
         // Read before it is passed on: an answer must not be seen before what it answers.
         reader.take(bytes);
-        if send(to, bytes, &descriptors).is_err() {
+        let sent = match link {
+            Some(link) => send_badly(from, to, bytes, &descriptors, link, open, reader),
+            None => send(to, bytes, &descriptors),
+        };
+        if sent.is_err() {
             return;
         }
+        // The first thing that a server says is whether there is a session.
+        if reader.side == Side::Server {
+            open.store(true, Ordering::Release);
+        }
     }
+}
+
+fn send_badly(
+    from: &UnixStream,
+    to: &UnixStream,
+    mut bytes: &[u8],
+    descriptors: &[OwnedFd],
+    link: &Link,
+    open: &AtomicBool,
+    reader: &Reader,
+) -> rustix::io::Result<()> {
+    let mut descriptors = descriptors;
+    while !bytes.is_empty() {
+        let piece = link.next(bytes.len(), open);
+        if let Some(late) = piece.late {
+            std::thread::sleep(late);
+        }
+        let (now, rest) = bytes.split_at(piece.length);
+        send(to, now, std::mem::take(&mut descriptors))?;
+        bytes = rest;
+        if piece.cut {
+            reader.note("-- the link broke");
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
+            return Err(rustix::io::Errno::PIPE);
+        }
+    }
+    Ok(())
 }
 
 fn send(to: &UnixStream, mut bytes: &[u8], descriptors: &[OwnedFd]) -> rustix::io::Result<()> {
@@ -183,6 +235,11 @@ struct Reader {
 }
 
 impl Reader {
+    fn note(&self, what: &str) {
+        let line = format!("#{} {what}", self.number);
+        self.seen.lock().expect("no holder panics").trace.push_back(line);
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
         let mut at = 0;

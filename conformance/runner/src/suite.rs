@@ -10,10 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value as Json, json};
 
 use crate::case::{Case, Instance, Kind};
+use crate::chance::Chance;
 use crate::engine::{Outcome, Stage};
+use crate::mishap::Mishaps;
 use crate::node::{self, Observer};
 use crate::pattern::Names;
 use crate::process::{Node, Testee};
+use crate::profile::{Profile, Trouble};
 use crate::proxy::Proxy;
 use crate::schema::Side;
 
@@ -35,33 +38,11 @@ pub struct Plan {
     pub profile: Profile,
     /// Whether the cases of kind server run.
     pub judge_server: bool,
+    /// Whether each SDK calls each, or only itself.
+    pub pairs: bool,
+    /// What links and deaths are drawn from.
+    pub seed: u64,
 }
-
-/// How the real server is set up.
-#[derive(Clone, Copy)]
-pub struct Profile {
-    pub name: &'static str,
-    pub about: &'static str,
-    flags: &'static [&'static str],
-}
-
-pub const PROFILES: &[Profile] = &[
-    Profile {
-        name: "default",
-        about: "eight CPUs, a store of 64 MiB",
-        flags: &["--num-cpus", "8", "--store-bytes", "64MiB", "--resources", "{\"slot\":1}"],
-    },
-    Profile {
-        name: "tiny-store",
-        about: "a store of 8 MiB, so that what is large is spilled",
-        flags: &["--num-cpus", "8", "--store-bytes", "8MiB", "--resources", "{\"slot\":1}"],
-    },
-    Profile {
-        name: "one-cpu",
-        about: "one CPU, so that tasks wait for each other",
-        flags: &["--num-cpus", "1", "--store-bytes", "64MiB", "--resources", "{\"slot\":1}"],
-    },
-];
 
 /// One instance that ran, with one driver and one worker.
 pub struct Finding {
@@ -72,6 +53,8 @@ pub struct Finding {
     pub caller: String,
     pub callee: Option<String>,
     pub outcome: Outcome,
+    /// Whether a death ended it before its last step.
+    pub cut_short: bool,
     pub trace: Vec<String>,
 }
 
@@ -134,10 +117,7 @@ pub fn run(plan: &Plan, tell: &(dyn Fn(&Finding) + Sync)) -> Result<Vec<Finding>
 }
 
 fn selected<'p>(plan: &'p Plan, kinds: &[Kind]) -> Vec<(&'p Case, Instance)> {
-    let runs = |case: &&Case| {
-        kinds.contains(&case.kind)
-            && (case.profiles.is_empty() || case.profiles.iter().any(|name| name == plan.profile.name))
-    };
+    let runs = |case: &&Case| kinds.contains(&case.kind) && plan.profile.has(case);
     plan.cases
         .iter()
         .filter(runs)
@@ -190,13 +170,15 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
     }
     let folder = folder()?;
     let socket = folder.path().join("node.sock");
-    let driver_proxy = Proxy::start(folder.path().join("driver.sock"), &socket, "driver")?;
+    let lossy = plan.profile.trouble == Trouble::Link;
+    let driver_proxy = Proxy::start(folder.path().join("driver.sock"), &socket, "driver", lossy)?;
     let mut worker_proxies = BTreeMap::new();
     let said = |callee: &Sdk| folder.path().join(format!("{}.stderr", callee.name));
     let mut pools = Vec::new();
-    let crosses = instances.iter().any(|(case, _)| case.pairs);
+    let crosses = plan.pairs && instances.iter().any(|(case, _)| case.pairs);
     for callee in plan.sdks.iter().filter(|callee| crosses || callee.name == sdk.name) {
-        let proxy = Proxy::start(folder.path().join(format!("{}.sock", callee.name)), &socket, "worker")?;
+        let path = folder.path().join(format!("{}.sock", callee.name));
+        let proxy = Proxy::start(path, &socket, "worker", lossy)?;
         pools.push(node::pool(
             &pool(callee),
             &callee.name,
@@ -215,7 +197,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
         } else {
             case.carriers.iter().map(String::as_str).collect()
         };
-        for callee in plan.sdks.iter().filter(|callee| case.pairs || callee.name == sdk.name) {
+        for callee in plan.sdks.iter().filter(|callee| plan.pairs && case.pairs || callee.name == sdk.name) {
             for &carrier in &carriers {
                 let worker_proxy = &worker_proxies[&callee.name];
                 let mut finding = Finding {
@@ -225,6 +207,7 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                     caller: sdk.name.clone(),
                     callee: Some(callee.name.clone()),
                     outcome: Outcome::Passed,
+                    cut_short: false,
                     trace: Vec::new(),
                 };
                 let grpc = (carrier == "grpc")
@@ -238,8 +221,10 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                     continue;
                 }
                 let said_before = said_length(&said(callee));
-                driver_proxy.forget();
-                worker_proxy.forget();
+                let who = finding.who();
+                let chance = |what| Chance::new(plan.seed, &[what, &instance.name, &who, carrier]);
+                driver_proxy.begin(chance("driver"));
+                worker_proxy.begin(chance("worker"));
                 let own = testees.entry(carrier).or_default();
                 let mut stage = Stage::new(names(folder.path())?, own, &sdk.command);
                 stage.open = if carrier == "grpc" {
@@ -258,10 +243,17 @@ fn with_server(plan: &Plan, sdk: &Sdk, report: &dyn Fn(Finding)) -> Result<(), S
                 stage.driver_proxy = Some(&driver_proxy);
                 stage.server = Some(node.unix.clone());
                 stage.spill = spill(folder.path());
+                if plan.profile.trouble == Trouble::Kill {
+                    stage.mishaps = Some(Mishaps::new(chance("deaths"), instance.steps.len(), node.pid()));
+                }
                 finding.outcome = stage.run(&instance.steps);
+                if let (Err(reason), Outcome::Passed) = (stage.bury(), &finding.outcome) {
+                    finding.outcome = Outcome::Failed(reason);
+                }
+                finding.cut_short = stage.cut_short;
                 finding.trace = stage.trace();
                 drop(stage);
-                tidy(own, &instance.steps, &finding.outcome);
+                tidy(own, &instance.steps, &finding);
                 let breaches = [("driver", &driver_proxy), ("worker", worker_proxy)].into_iter().flat_map(
                     |(role, proxy)| {
                         proxy.take_breaches().into_iter().map(move |(side, breach)| match side {
@@ -306,9 +298,9 @@ fn said_since(file: &Path, before: u64) -> Vec<String> {
 }
 
 /// Leaves the testees of a case as the next one wants them.
-fn tidy(testees: &mut BTreeMap<String, Testee>, steps: &[crate::case::Step], outcome: &Outcome) {
+fn tidy(testees: &mut BTreeMap<String, Testee>, steps: &[crate::case::Step], finding: &Finding) {
     let marked = steps.iter().any(|step| ["open", "close", "cut_driver"].contains(&step.verb));
-    if marked || !matches!(outcome, Outcome::Passed) {
+    if marked || finding.cut_short || !matches!(finding.outcome, Outcome::Passed) {
         // Whatever they are in the middle of ends with them.
         for testee in testees.values_mut() {
             testee.broken = true;
@@ -399,6 +391,7 @@ fn alone(case: &Case, instance: &Instance, who: &str) -> Finding {
         caller: who.to_owned(),
         callee: None,
         outcome: Outcome::Passed,
+        cut_short: false,
         trace: Vec::new(),
     }
 }

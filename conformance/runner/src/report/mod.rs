@@ -145,6 +145,10 @@ impl Report<'_> {
         for complaint in self.complaints {
             println!("list of known failures: {complaint}");
         }
+        let cut_short = self.findings.iter().filter(|finding| finding.cut_short).count();
+        if cut_short > 0 {
+            println!("{cut_short} ended early because of what was killed, as they may");
+        }
         let mut total = Count::default();
         self.verdicts.iter().for_each(|verdict| total.add(*verdict));
         println!(
@@ -190,6 +194,7 @@ mod tests {
             caller: caller.to_owned(),
             callee: callee.map(str::to_owned),
             outcome,
+            cut_short: false,
             trace: vec!["a <line>".to_owned()],
         }
     }
