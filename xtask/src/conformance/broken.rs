@@ -2,13 +2,20 @@
 //!
 //! The faults are `conformance/broken/broken.py`; it says for each which case must find it and in which words.
 
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::Value as Json;
 
 use crate::repo::{Repo, Result};
 use crate::run::Program;
 use crate::test;
+use crate::venv::Venv;
 
 const FAULTS: &str = "conformance/broken/broken.py";
+/// How many are tried at once.
+const AT_ONCE: usize = 4;
 
 /// Runs the suite on every broken testee whose name contains one of `only`; on all of them if that is empty.
 pub fn check(repo: &Repo, only: &[String]) -> Result {
@@ -19,41 +26,35 @@ pub fn check(repo: &Repo, only: &[String]) -> Result {
     let listed = python.program("python", repo.root()).args([&file]).args(["list"]).capture()?;
     let faults: Vec<Json> =
         serde_json::from_str(&listed).map_err(|error| format!("{FAULTS} list: {error}"))?;
-    let said = repo.target().join("conformance-broken.json");
-    let mut wrong = Vec::new();
-    let mut tried = 0;
-    for fault in &faults {
-        let name = text(fault, "name");
-        if !only.is_empty() && !only.iter().any(|part| name.contains(part.as_str())) {
-            continue;
-        }
-        tried += 1;
-        let testee = Json::from(vec![
-            python.path("python").to_string_lossy().into_owned(),
-            file.to_string_lossy().into_owned(),
-            name.clone(),
-        ]);
-        // Of an earlier fault nothing may be left that could be taken for this one's.
-        let _ = std::fs::remove_file(&said);
-        let (code, output) = Program::new(&runner, repo.root())
-            .args(["run".as_ref(), "--server".as_ref(), server.as_os_str()])
-            .args(["--no-server-cases", "--verbose", "--patience", &fault["patience"].to_string()])
-            .args(["--json".as_ref(), said.as_os_str()])
-            .args(["--testee".to_owned(), format!("{name}={testee}")])
-            .args(["--only", &text(fault, "case"), "--only", &text(fault, "beside")])
-            .outcome()?;
-        let report: Json = std::fs::read_to_string(&said)
-            .ok()
-            .and_then(|text| serde_json::from_str(&text).ok())
-            .unwrap_or_default();
-        match judge(fault, code, &output, &report) {
-            Ok(()) => println!("caught {name}"),
-            Err(reason) => {
-                println!("MISSED {name}: {reason}\n{output}");
-                wrong.push(name);
+    let chosen: Vec<&Json> = faults
+        .iter()
+        .filter(|fault| {
+            only.is_empty() || only.iter().any(|part| text(fault, "name").contains(part.as_str()))
+        })
+        .collect();
+    let tried = chosen.len();
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    let errors = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(fault) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = text(fault, "name");
+            match try_one(repo, &runner, &server, &python, fault) {
+                Ok(Ok(())) => println!("caught {name}"),
+                Ok(Err(missed)) => {
+                    println!("MISSED {name}: {missed}");
+                    wrong.lock().expect("no holder panics").push(name);
+                }
+                Err(error) => errors.lock().expect("no holder panics").push(error),
             }
         }
+    };
+    // Most of each is waiting: for a server to start, and for what never comes.
+    std::thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
+    if let Some(error) = errors.into_inner().expect("no holder panics").pop() {
+        return Err(error);
     }
+    let wrong = wrong.into_inner().expect("no holder panics");
     match (tried, wrong.is_empty()) {
         (0, _) => Err(format!("no broken testee is named {}", only.join(" or "))),
         (_, true) => Ok(()),
@@ -62,6 +63,37 @@ pub fn check(repo: &Repo, only: &[String]) -> Result {
             wrong.join(", ")
         )),
     }
+}
+
+/// Runs the suite on one broken testee, and says what the suite missed. An error is of the run itself.
+fn try_one(
+    repo: &Repo,
+    runner: &Path,
+    server: &Path,
+    python: &Venv,
+    fault: &Json,
+) -> Result<std::result::Result<(), String>> {
+    let name = text(fault, "name");
+    let said = repo.target().join(format!("conformance-broken-{name}.json"));
+    let testee = Json::from(vec![
+        python.path("python").to_string_lossy().into_owned(),
+        repo.path(FAULTS).to_string_lossy().into_owned(),
+        name.clone(),
+    ]);
+    let (code, output) = Program::new(runner, repo.root())
+        .args(["run".as_ref(), "--server".as_ref(), server.as_os_str()])
+        .args(["--no-server-cases", "--verbose", "--patience", &fault["patience"].to_string()])
+        .args(["--json".as_ref(), said.as_os_str()])
+        .args(["--testee".to_owned(), format!("{name}={testee}")])
+        .args(["--only", &text(fault, "case"), "--only", &text(fault, "beside")])
+        .outcome()?;
+    let report: Json = std::fs::read_to_string(&said)
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    // Nothing may be left that a later run could take for its own.
+    let _ = std::fs::remove_file(&said);
+    Ok(judge(fault, code, &output, &report).map_err(|reason| format!("{reason}\n{output}")))
 }
 
 fn text(fault: &Json, key: &str) -> String {

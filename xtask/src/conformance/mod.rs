@@ -4,7 +4,7 @@
 
 mod broken;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::npm::Npm;
 use crate::repo::{Repo, Result};
@@ -24,9 +24,15 @@ pub struct Args {
     /// Only cases whose name fits (`*` for any text).
     #[arg(long, value_name = "PATTERN")]
     only: Vec<String>,
-    /// How the server is set up: default, tiny-store, one-cpu.
-    #[arg(long, default_value = "default")]
-    profile: String,
+    /// How the server is set up and what happens to the run: default, tiny-store, one-cpu, lossy-link, kill. May be given more than once.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    profile: Vec<String>,
+    /// What links break and processes die by: another number, other moments.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Let each SDK call only itself, not each of the others.
+    #[arg(long)]
+    no_pairs: bool,
     /// Write a report: a page (.html) or JUnit (.xml).
     #[arg(long, value_name = "FILE")]
     report: Vec<PathBuf>,
@@ -63,6 +69,9 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     if args.broken {
         return broken::check(repo, &args.only);
     }
+    if args.profile.len() > 1 && !(args.report.is_empty() && args.json.is_none()) {
+        return Err("a report is of one run: name one --profile with --report and --json".to_owned());
+    }
     let runner = build(repo)?;
     if args.trace {
         let page = Program::new(&runner, repo.root()).args(["trace"]).capture()?;
@@ -74,8 +83,8 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     {
         return Err(format!("there is no SDK `{unknown}`; there are rust, python, go, ts, and all of them"));
     }
-    let mut program = Program::new(&runner, repo.root()).args(["run", "--profile", &args.profile]);
-    program = program.args(["--server".as_ref(), test::server_binary(repo)?.as_os_str()]);
+    let server = test::server_binary(repo)?;
+    let mut testees = Vec::new();
     for sdk in SDKS {
         let named = args.sdk.iter().any(|name| name == sdk.name);
         let there = repo.path(sdk.source).exists();
@@ -84,8 +93,29 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
         }
         if there && (all || named) {
             let command = serde_json::Value::from((sdk.command)(repo)?);
-            program = program.args(["--testee".to_owned(), format!("{}={command}", sdk.name)]);
+            testees.extend(["--testee".to_owned(), format!("{}={command}", sdk.name)]);
         }
+    }
+    let mut failed = Vec::new();
+    for profile in &args.profile {
+        if args.profile.len() > 1 {
+            println!("\nprofile {profile}");
+        }
+        if let Err(error) = run(repo, args, &runner, &server, &testees, profile) {
+            println!("{profile}: {error}");
+            failed.push(profile.as_str());
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("not all cases passed: {}", failed.join(", "))) }
+}
+
+/// Runs the suite under one profile.
+fn run(repo: &Repo, args: &Args, runner: &Path, server: &Path, testees: &[String], profile: &str) -> Result {
+    let mut program = Program::new(runner, repo.root()).args(["run", "--profile", profile]);
+    program = program.args(["--server".as_ref(), server.as_os_str()]).args(testees);
+    program = program.args(["--seed", &args.seed.to_string()]);
+    if args.no_pairs {
+        program = program.args(["--no-pairs"]);
     }
     for pattern in &args.only {
         program = program.args(["--only", pattern]);
@@ -105,7 +135,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
     program.run()
 }
 
-/// The step of continuous integration: the whole suite, and the page that is made from it.
+/// The step of continuous integration: the whole suite, each SDK under each profile, and the page that is made from the cases.
 pub fn check(repo: &Repo) -> Result {
     let runner = build(repo)?;
     Program::new(&runner, repo.root()).args(["check"]).run()?;
@@ -114,17 +144,27 @@ pub fn check(repo: &Repo) -> Result {
         return Err(format!("{TRACE} is stale: run `cargo xtask conformance --trace`"));
     }
     broken::check(repo, &[])?;
-    let args = Args {
-        sdk: vec!["all".to_owned()],
-        only: Vec::new(),
-        profile: "default".to_owned(),
-        report: Vec::new(),
-        json: None,
-        verbose: false,
-        trace: false,
-        broken: false,
-    };
-    main(repo, &args)
+    main(repo, &Args::all(&["default"], true))?;
+    // Trouble is the same for each pair as for each SDK with itself; who calls whom was judged above.
+    main(repo, &Args::all(&["tiny-store", "one-cpu", "lossy-link", "kill"], false))
+}
+
+impl Args {
+    /// All cases for all SDKs.
+    fn all(profiles: &[&str], pairs: bool) -> Self {
+        Self {
+            sdk: vec!["all".to_owned()],
+            only: Vec::new(),
+            profile: profiles.iter().map(|name| (*name).to_owned()).collect(),
+            seed: 1,
+            no_pairs: !pairs,
+            report: Vec::new(),
+            json: None,
+            verbose: false,
+            trace: false,
+            broken: false,
+        }
+    }
 }
 
 fn build(repo: &Repo) -> Result<PathBuf> {
