@@ -5,12 +5,70 @@
 
 #![allow(unsafe_code)]
 
+use std::alloc::{GlobalAlloc, Layout};
 use std::ffi::c_long;
 
-use libmimalloc_sys::{mi_option_set, mi_option_t};
+use libmimalloc_sys::{mi_collect, mi_free, mi_malloc, mi_option_set, mi_option_t, mi_realloc, mi_zalloc};
+use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Plain = Plain;
+
+/// `MiMalloc` asks for an alignment each time, and mimalloc (v3) has a fast path for that in sizes that are powers of two alone. Any other is taken by
+/// the slow path, from pages of the next larger size. Its plain functions align well enough for nearly everything.
+struct Plain;
+
+/// `MI_MAX_ALIGN_SIZE` of types.h: how whatever is at least so large is aligned in any case. What is smaller is aligned to eight bytes.
+const ALIGN_MAX: usize = 16;
+
+/// Whether a block of mimalloc's of this size is aligned as wanted, whatever is asked for.
+#[inline]
+const fn aligned_anyway(size: usize, align: usize) -> bool {
+    align <= 8 || (align <= ALIGN_MAX && size >= ALIGN_MAX)
+}
+
+// SAFETY: each function gives and takes blocks of mimalloc, of the size that is asked for and aligned as `aligned_anyway` says, or else as `MiMalloc`
+// does it. Both free and resize each other's blocks, which are the same.
+unsafe impl GlobalAlloc for Plain {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if aligned_anyway(layout.size(), layout.align()) {
+            // SAFETY: any size may be asked for.
+            unsafe { mi_malloc(layout.size()) }.cast()
+        } else {
+            // SAFETY: the same request.
+            unsafe { MiMalloc.alloc(layout) }
+        }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if aligned_anyway(layout.size(), layout.align()) {
+            // SAFETY: any size may be asked for.
+            unsafe { mi_zalloc(layout.size()) }.cast()
+        } else {
+            // SAFETY: the same request.
+            unsafe { MiMalloc.alloc_zeroed(layout) }
+        }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
+        // SAFETY: it is a block of mimalloc's that nobody uses any more.
+        unsafe { mi_free(block.cast()) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if aligned_anyway(size, layout.align()) {
+            // SAFETY: it is a block of mimalloc's.
+            unsafe { mi_realloc(block.cast(), size) }.cast()
+        } else {
+            // SAFETY: the same request.
+            unsafe { MiMalloc.realloc(block, layout, size) }
+        }
+    }
+}
 
 /// `mi_option_purge_delay` of mimalloc.h (v3), which the crate has no name for: milliseconds until free pages go back to the system.
 const PURGE_DELAY: mi_option_t = 15;
@@ -18,11 +76,24 @@ const PURGE_DELAY: mi_option_t = 15;
 /// `mi_option_page_full_retain`, likewise: how many free pages of 64 KiB are kept for each size.
 const PAGE_FULL_RETAIN: mi_option_t = 36;
 
-/// Has memory that becomes free go back to the system at once. What the server takes is then what it needs, before and after a million tasks,
-/// and not what bursts have once needed. It made no batch of tasks slower.
-pub(crate) fn keep_nothing_back() {
-    set(PURGE_DELAY, 0);
+/// How long free memory is kept before it goes back to the system, in milliseconds. Bursts come again within that time; and it is short enough for what
+/// the server takes to be what it needs, before and after a million tasks.
+///
+/// Given back at once, it was given back and taken again all the time: with 1,000 tasks in flight, 0.18 page faults and 0.015 system calls for each
+/// of them, where it is now 0.006 and 0.0002. With 1,000 to 200,000 in flight a task took 0.65 to 0.95 of the processor time, in alternating runs,
+/// for about a megabyte more while there is work.
+const KEPT_MS: c_long = 100;
+
+/// Sets what is kept back, for [`give_back`] to bound.
+pub(crate) fn keep_little_back() {
+    set(PURGE_DELAY, KEPT_MS);
     set(PAGE_FULL_RETAIN, 0);
+}
+
+/// Gives back what has been free for long enough. mimalloc looks at that only when something is freed, and a server that has nothing to do frees nothing.
+pub(crate) fn give_back() {
+    // SAFETY: it looks through the calling thread's own pages and those of nobody.
+    unsafe { mi_collect(false) }
 }
 
 fn set(option: mi_option_t, value: c_long) {
@@ -32,16 +103,61 @@ fn set(option: mi_option_t, value: c_long) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::time::Duration;
+
     use libmimalloc_sys::mi_option_get;
 
     use super::*;
 
     #[test]
-    fn the_options_are_those_that_are_meant() {
+    fn blocks_are_aligned_as_asked_for() {
+        for size in (1..64).chain([96, 100, 1000, 5000, 70_000, 1 << 20]) {
+            for align in [1, 2, 8, 16, 32, 64, 4096] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                // SAFETY: the blocks are used within their sizes, and freed once.
+                unsafe {
+                    let block = Plain.alloc(layout);
+                    let zeroed = Plain.alloc_zeroed(layout);
+                    assert!((0..size).all(|at| *zeroed.add(at) == 0), "{layout:?}");
+                    block.write_bytes(7, size);
+                    let grown = Plain.realloc(block, layout, 3 * size);
+                    assert!((0..size).all(|at| *grown.add(at) == 7), "{layout:?}");
+                    for given in [grown, zeroed] {
+                        assert_eq!(given.addr() % align, 0, "{layout:?}");
+                    }
+                    Plain.dealloc(grown, Layout::from_size_align(3 * size, align).unwrap());
+                    Plain.dealloc(zeroed, layout);
+                }
+            }
+        }
+    }
+
+    /// One test, because the options are the process's.
+    #[test]
+    fn the_options_are_those_that_are_meant_and_memory_goes_back_though_nothing_more_is_freed() {
+        const BLOCKS: usize = 16 << 10;
         // SAFETY: it reads numbers of the allocator's own table, at indices that the table has.
         let get = || unsafe { [mi_option_get(PURGE_DELAY), mi_option_get(PAGE_FULL_RETAIN)] };
         assert_eq!(get(), [1000, 2], "the defaults of v3, which their neighbours do not share");
-        keep_nothing_back();
-        assert_eq!(get(), [0, 0]);
+        keep_little_back();
+        assert_eq!(get(), [KEPT_MS, 0]);
+
+        let before = anonymous_kib();
+        drop((0..BLOCKS).map(|_| vec![1_u8; 2 << 10]).collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(3 * KEPT_MS as u64));
+        give_back();
+        let after = anonymous_kib();
+        assert!(after < before + BLOCKS, "{after} KiB, and {before} before");
+    }
+
+    /// Without an allocation, which would have the allocator look after its pages.
+    fn anonymous_kib() -> usize {
+        let mut text = [0; 4096];
+        let length = File::open("/proc/self/status").unwrap().read(&mut text).unwrap();
+        let status = str::from_utf8(&text[..length]).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
     }
 }
