@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { inspect } from "node:util";
 
 import { encodeArgs } from "./arguments.js";
+import { type Contract, writeArguments } from "./contract.js";
 import { errorOf } from "./errors.js";
 import { type ActorOptions as WireOptions, ActorOptionsSchema, CreateActorSchema } from "./gen/thornback/v1/actor_pb.js";
 import { CreateNamedActorSchema } from "./gen/thornback/v1/control_pb.js";
@@ -92,8 +93,10 @@ export class ActorClass<T extends object, A extends readonly unknown[] = readonl
   #prepare(args: readonly unknown[]): { declaration: number; wire: WireArg[]; done: () => void } {
     if (this.#known.arity) checkArity(this.className, this.#known.arity, args);
     const runtime = this.#runtime;
-    const declaration = declare(runtime, "class", this.className, this.#options);
-    const { wire, keep } = encodeArgs(runtime, args);
+    const { contract } = this.#known;
+    const given = contract ? writeArguments(contract, args) : args;
+    const declaration = declare(runtime, "class", this.className, this.#options, contract?.signature);
+    const { wire, keep } = encodeArgs(runtime, given);
     return {
       declaration,
       wire,
@@ -134,6 +137,8 @@ export class ActorClass<T extends object, A extends readonly unknown[] = readonl
 /** What is known of a class besides its name. */
 export interface KnownClass {
   readonly arity?: Arity;
+  /** What an interface says of it. */
+  readonly contract?: Contract;
   /** The class itself, where this program has it. */
   readonly target?: new (...args: never[]) => object;
 }
@@ -193,6 +198,12 @@ export class ActorHandle<T> implements Referring, Disposable {
   ): T[K] extends AnyFunction ? Task<T[K], O> : never {
     const task = makeTask(this.#runtime, "method", name, { ...options }, this.#knownMethod(name), this.#id);
     return task as unknown as T[K] extends AnyFunction ? Task<T[K], O> : never;
+  }
+
+  /** @internal A method of an interface. */
+  contracted(contract: Contract, options: CallOptions): Task<AnyFunction> {
+    const known = { owner: this, contract, yields: contract.stream };
+    return makeTask(this.#runtime, "method", contract.name, options, known, this.#id);
   }
 
   /** Ends the actor at once and for good: queued and running calls fail with `ActorDiedError`. */

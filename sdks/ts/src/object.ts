@@ -48,6 +48,7 @@ export interface CancelOptions {
 export class Ref<T> implements Referring, Disposable {
   readonly #runtime: Runtime;
   #slot: Slot | undefined;
+  #reader: ((value: unknown) => unknown) | undefined = undefined;
   declare private readonly _type: T;
 
   /** @internal */
@@ -84,7 +85,19 @@ export class Ref<T> implements Referring, Disposable {
    * Rejects with what the task failed with (`TaskError` for an error of its code), `GetTimeoutError`, or the reason of the signal.
    */
   get(options?: GetOptions): Promise<T> {
-    return this.#runtime.get(this, options) as Promise<T>;
+    const value = this.#runtime.get(this, options);
+    return (this.#reader ? value.then(this.#reader) : value) as Promise<T>;
+  }
+
+  /** @internal Has values read as an interface says. */
+  readWith(reader: ((value: unknown) => unknown) | undefined): this {
+    this.#reader = reader;
+    return this;
+  }
+
+  /** @internal What the value is read with, if an interface says what it is. */
+  get reader(): ((value: unknown) => unknown) | undefined {
+    return this.#reader;
   }
 
   /** Ends the task that makes it, if it is not over: this ref then fails with `CancelledError`. For a finished task nothing happens. */

@@ -79,8 +79,8 @@ export interface ActorOptions extends ResourceOptions {
 export type Kind = "task" | "class" | "method";
 
 /** The number of the declaration of a function with its options, which is sent if it is new. */
-export function declare(runtime: Runtime, kind: Kind, functionName: string, options: TaskOptions): number {
-  const fields = declaration(kind, functionName, options);
+export function declare(runtime: Runtime, kind: Kind, functionName: string, options: TaskOptions, signature = ""): number {
+  const fields = { ...declaration(kind, functionName, options), signature };
   const key = JSON.stringify([kind, functionName, fields], (_, value: unknown) =>
     typeof value === "bigint" ? String(value) : value,
   );

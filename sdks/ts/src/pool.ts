@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import { create } from "@bufbuild/protobuf";
 
+import type { Contract } from "./contract.js";
 import { LANGUAGE } from "./errors.js";
 import { type DeclarePool, DeclarePoolSchema } from "./gen/thornback/v1/control_pb.js";
 
@@ -24,6 +25,8 @@ export interface Pool {
   readonly prestart?: number;
   /** Names of functions and classes that it serves, so that they can be called before a worker runs. */
   readonly functions?: readonly string[];
+  /** What its workers have to serve, as generated code lists it: one that does not, or with other signatures, is turned away when it says hello. */
+  readonly interface?: readonly Contract[];
   /** The command starts a template that forks workers on request. By default it does not. */
   readonly template?: boolean;
 }
@@ -56,5 +59,8 @@ export function toWire(pool: Pool): DeclarePool {
     template: pool.template ?? false,
     prestart: pool.prestart ?? 0,
     functions: [...(pool.functions ?? [])],
+    interface: (pool.interface ?? []).map(({ name, params, actor, signature }) => {
+      return { name, minArgs: params.length, maxArgs: params.length, actor, signature };
+    }),
   });
 }

@@ -277,6 +277,10 @@ export class Runtime implements Handler, Referrer {
       }
     }
     if (later) await Promise.all(later);
+    for (let i = 0; i < refs.length; i++) {
+      const { reader } = refs[i];
+      if (reader !== undefined) values[i] = reader(values[i]);
+    }
     return values;
   }
 

@@ -60,6 +60,7 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
   readonly #runtime: Runtime;
   readonly #slot: StreamSlot;
   #disposed = false;
+  #reader: ((value: unknown) => unknown) | undefined = undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   /** @internal */
@@ -103,6 +104,11 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
     } finally {
       this.dispose();
     }
+  }
+
+  /** @internal Has items read as an interface says. */
+  readWith(reader: (value: unknown) => unknown): void {
+    this.#reader = reader;
   }
 
   /** Ends the producing task; the items that came before can still be taken, then comes `CancelledError`. */
@@ -168,7 +174,7 @@ export class RefStream<T> implements AsyncIterableIterator<T>, AsyncDisposable, 
     if (item !== undefined) {
       slot.taken++;
       this.#runtime.consumed(slot);
-      return new Ref<T>(this.#runtime, item);
+      return new Ref<T>(this.#runtime, item).readWith(this.#reader);
     }
     const { failure } = slot;
     slot.failure = undefined;

@@ -2,6 +2,7 @@
 
 import type { Keywords } from "./arguments.js";
 import type { Client } from "./client.js";
+import { type Contract, resultReader, writeArguments } from "./contract.js";
 import { errorOf } from "./errors.js";
 import type { Ref } from "./object.js";
 import { type CallOptions, declare, type Kind, type TaskOptions } from "./options.js";
@@ -57,6 +58,8 @@ export interface Task<F extends AnyFunction, O = object> {
 export interface Known {
   readonly arity?: Arity;
   readonly yields?: boolean;
+  /** What an interface says of it. */
+  readonly contract?: Contract;
   /** What must live as long as it can be called. */
   readonly owner?: object;
 }
@@ -76,8 +79,11 @@ export function makeTask(
   const call = (...args: unknown[]): unknown => {
     if (known.arity) checkArity(functionName, known.arity, args);
     signal?.throwIfAborted();
-    if (number === 0) number = declare(runtime, kind, functionName, { ...options, returns });
-    const results = runtime.call(number, args, returns, actor);
+    const { contract } = known;
+    const given = contract ? writeArguments(contract, args) : args;
+    if (number === 0) number = declare(runtime, kind, functionName, { ...options, returns }, contract?.signature);
+    const results = runtime.call(number, given, returns, actor);
+    if (contract) readWith(results, resultReader(contract));
     if (signal) cancelWith(signal, results);
     return returns === 0 ? undefined : results;
   };
@@ -85,6 +91,12 @@ export function makeTask(
     functionName,
     with: (more: TaskOptions) => makeTask(runtime, kind, functionName, { ...options, ...more }, known, actor),
   }) as unknown as Task<AnyFunction>;
+}
+
+/** Has the refs of a call read their values as an interface says. */
+function readWith(results: unknown, reader: (value: unknown) => unknown): void {
+  if (Array.isArray(results)) for (const ref of results as Ref<unknown>[]) ref.readWith(reader);
+  else (results as Ref<unknown> | RefStream<unknown>).readWith(reader);
 }
 
 /** Cancels a call when a signal is aborted, for as long as somebody holds what it gave. */

@@ -2,6 +2,7 @@
 
 mod go;
 mod python;
+mod ts;
 
 use crate::Package;
 
@@ -12,11 +13,13 @@ pub enum Lang {
     Python,
     /// One package, for the module `thornback.dev/go`.
     Go,
+    /// One module, for `thornback` of npm.
+    Ts,
 }
 
 impl Lang {
     /// All of them, by their names on the command line.
-    pub const ALL: [(&'static str, Lang); 2] = [("python", Lang::Python), ("go", Lang::Go)];
+    pub const ALL: [(&'static str, Lang); 3] = [("python", Lang::Python), ("go", Lang::Go), ("ts", Lang::Ts)];
 }
 
 /// A file to write.
@@ -34,6 +37,7 @@ pub fn emit(lang: Lang, package: &Package) -> Vec<File> {
     match lang {
         Lang::Python => vec![python::emit(package)],
         Lang::Go => vec![go::emit(package)],
+        Lang::Ts => vec![ts::emit(package)],
     }
 }
 
