@@ -430,10 +430,13 @@ export class Executor {
     try {
       for (;;) {
         while (streamWindow > 0 && job.yielded >= job.consumed + streamWindow && !job.scope.interrupted) {
+          // Meanwhile others may have the processor: what consumes the items, perhaps.
+          job.scope.block();
           await new Promise<void>((resolve) => {
             job.gate = resolve;
           });
           job.gate = undefined;
+          job.scope.unblock();
         }
         if (job.scope.interrupted) throw job.scope.interrupted;
         const step = await this.#enter(job, () => iterator.next());

@@ -14,6 +14,7 @@ use super::inbox::Call;
 use super::invocation::{Output, Outputs};
 use crate::link::Item;
 use crate::object::store_result;
+use crate::scope::Waiting;
 use crate::value::{Data, Encoded, encode_owned};
 use crate::{Error, Result};
 
@@ -58,10 +59,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Waits while the consumer is too far behind.
+    /// Waits while the consumer is too far behind. Meanwhile others may have the processor: what consumes the items, perhaps.
     async fn room(&self) {
         let (call, window) = (&self.call, self.window);
         let yielded = call.yielded.load(Ordering::Relaxed);
+        let mut waiting = None;
         poll_fn(|cx| {
             let open = || window == 0 || yielded < call.consumed().saturating_add(window);
             if open() {
@@ -69,7 +71,11 @@ impl Sink {
             }
             call.gate.register(cx.waker());
             // It may have moved on between the look and the registration.
-            if open() { Poll::Ready(()) } else { Poll::Pending }
+            if open() {
+                return Poll::Ready(());
+            }
+            waiting.get_or_insert_with(|| Waiting::begin(None, false));
+            Poll::Pending
         })
         .await;
     }
