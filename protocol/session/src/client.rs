@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thornback_types::{Code, Failure, Time};
+use thornback_wire::hot;
 use thornback_wire::v1::{self, client_op};
 
 use crate::conversation::{Conversation, Link};
@@ -137,7 +138,10 @@ impl Client {
         if self.welcome.is_none() {
             return Err(SendError::NotOpen);
         }
-        self.conversation.send(op)
+        match hot::client::Op::of(&op) {
+            Some(op) => self.conversation.send_hot(&op),
+            None => self.conversation.send(op),
+        }
     }
 
     /// The next frame to be sent, if there is one that the server takes. Ask again until there is none.

@@ -79,9 +79,8 @@ impl Side for ClientSide {
     type OutSlot = v1::ClientOp;
 
     fn decode(body: Bytes, ops: usize) -> Result<Frame<v1::ServerOp>, DecodeError> {
-        let mut frame = v1::ServerFrame { ops: Vec::with_capacity(ops), ..Default::default() };
-        frame.merge(body)?;
-        Ok(Frame { seq: frame.seq, ack: frame.ack, ops: frame.ops })
+        let v1::ServerFrame { seq, ack, ops } = hot::client::server_frame(body, ops)?;
+        Ok(Frame { seq, ack, ops })
     }
 
     fn look(slot: &v1::ServerOp) -> Kind {

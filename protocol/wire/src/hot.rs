@@ -7,6 +7,8 @@
 //! Only the plain shape is read here, which is what every SDK sends: known fields, each at most once, ids of 16 bytes, small values. Anything else is
 //! left to the generated code, which so remains what decides about all that is unusual or wrong. Nothing here refuses anything.
 
+pub mod client;
+
 use bytes::Bytes;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use prost::{DecodeError, Message};

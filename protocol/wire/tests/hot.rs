@@ -5,8 +5,8 @@ use std::fs;
 use bolero::check;
 use bytes::Bytes;
 use thornback_wire::Message;
-use thornback_wire::hot::{self, Slot};
-use thornback_wire::v1::{self, client_op};
+use thornback_wire::hot::{self, Slot, Write};
+use thornback_wire::v1::{self, client_op, completion, server_op};
 
 /// Reads a frame in both ways, and gives how many of its operations were read by hand.
 fn read_both(body: &[u8]) -> Option<usize> {
@@ -25,6 +25,29 @@ fn read_both(body: &[u8]) -> Option<usize> {
     let read = v1::ClientFrame { seq: read.seq, ack: read.ack, ops: ops.collect() };
     assert_eq!(read, expected, "{body:02x?}");
     Some(by_hand)
+}
+
+/// The same for a server's frame.
+fn read_both_of_server(body: &[u8]) {
+    let expected = v1::ServerFrame::decode(body);
+    let read = hot::client::server_frame(Bytes::copy_from_slice(body), 0);
+    match (expected, read) {
+        (Ok(expected), Ok(read)) => assert_eq!(read, expected, "{body:02x?}"),
+        (Err(_), Err(_)) => {}
+        (expected, read) => panic!("{expected:?} and {read:?} of {body:02x?}"),
+    }
+}
+
+/// Writes an operation in both ways, and gives whether it is written by hand.
+fn written_both(op: &client_op::Op) -> bool {
+    let Some(by_hand) = hot::client::Op::of(op) else { return false };
+    let mut written = Vec::new();
+    by_hand.encode(&mut written);
+    assert_eq!(written.len(), by_hand.encoded_len(), "{op:?}");
+    let expected = v1::ClientOp { op: Some(op.clone()) };
+    assert_eq!(v1::ClientOp::decode(&written[..]).unwrap(), expected, "{op:?}");
+    assert_eq!(written.len(), expected.encoded_len(), "{op:?}");
+    true
 }
 
 fn id(byte: u8, index: u32) -> Bytes {
@@ -152,6 +175,62 @@ fn every_byte_of_every_operation_changed_or_cut_off() {
     }
 }
 
+/// A server's operations: those that are read by hand, with what is unusual of them.
+fn of_server() -> Vec<server_op::Op> {
+    let run = || v1::Run { task: id(1, 0), attempt: 1, declaration: 300, ..Default::default() };
+    let stored = v1::Arg { arg: Some(v1::arg::Arg::Stored(v1::Stored::default())), ..Default::default() };
+    let keyword = v1::Arg { keyword: "k\u{e9}y".to_owned(), ..arg(rich()) };
+    let completion =
+        |outcome| server_op::Op::Completion(v1::Completion { object: id(1, 1), outcome: Some(outcome) });
+    vec![
+        server_op::Op::Run(run()),
+        server_op::Op::Run(v1::Run { args: vec![arg(value(b"x")), keyword], actor: id(2, 0), ..run() }),
+        server_op::Op::Run(v1::Run { args: vec![stored, v1::Arg::default()], ..run() }),
+        server_op::Op::Run(v1::Run { setup: Some(Box::default()), ..run() }),
+        completion(completion::Outcome::Value(value(b"result"))),
+        completion(completion::Outcome::Value(v1::Value { format: -1, ..rich() })),
+        completion(completion::Outcome::Stored(1 << 40)),
+        completion(completion::Outcome::Failure(Box::default())),
+        server_op::Op::Completion(v1::Completion::default()),
+        server_op::Op::Pong(v1::Pong { nonce: 3 }),
+    ]
+}
+
+#[test]
+fn a_server_s_operations_are_read_as_the_generated_code_reads_them() {
+    let frame = |ops: Vec<server_op::Op>| {
+        let ops = ops.into_iter().map(|op| v1::ServerOp { op: Some(op) }).collect();
+        v1::ServerFrame { seq: 1 << 33, ack: 7, ops }.encode_to_vec()
+    };
+    read_both_of_server(&frame(of_server()));
+    for op in of_server() {
+        let whole = frame(vec![op]);
+        read_both_of_server(&[&whole[..], &whole[..]].concat());
+        read_both_of_server(&[&whole[..], &[0x78, 0x01]].concat());
+        for at in 0..whole.len() {
+            read_both_of_server(&whole[..at]);
+            let mut changed = whole.clone();
+            for byte in 0..=u8::MAX {
+                changed[at] = byte;
+                read_both_of_server(&changed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_client_s_operations_are_written_as_the_generated_code_writes_them() {
+    let stored = v1::Arg {
+        keyword: "k".to_owned(),
+        arg: Some(v1::arg::Arg::Stored(v1::Stored { object: id(1, 1), ..Default::default() })),
+    };
+    let odd =
+        v1::Submit { args: vec![stored, arg(v1::Value { format: -1, ..rich() })], ..Default::default() };
+    let all: Vec<_> = plain().into_iter().chain(unusual()).chain([client_op::Op::Submit(odd)]).collect();
+    let by_hand = all.iter().filter(|op| written_both(op)).count();
+    assert_eq!(by_hand, all.len() - 1, "all but the failure");
+}
+
 #[test]
 fn fields_that_come_twice_or_in_another_order() {
     for op in plain() {
@@ -192,6 +271,15 @@ fn hot_frame() {
             prost::encoding::encode_varint(op.len() as u64, &mut frame);
             frame.extend_from_slice(&op);
             read_both(&frame);
+        }
+        for key in [&[0x5a][..], &[0xa2, 0x01]] {
+            let mut op = key.to_vec();
+            prost::encoding::encode_varint(bytes.len() as u64, &mut op);
+            op.extend_from_slice(bytes);
+            let mut frame = vec![0x1a];
+            prost::encoding::encode_varint(op.len() as u64, &mut frame);
+            frame.extend_from_slice(&op);
+            read_both_of_server(&frame);
         }
     });
 }
