@@ -16,6 +16,8 @@ const (
 	defaultPool = "go"
 	// How long user code that runs when the session is over may take to notice, before Serve returns without it.
 	leaveTimeout = 200 * time.Millisecond
+	// How long a worker that ends by itself waits for its node to take its last words.
+	settleTimeout = time.Second
 )
 
 // Worker serves functions and actors: register them, then Serve. Everything is registered before Serve, from one goroutine.
@@ -181,7 +183,8 @@ func (in *inbox) serve(ctx context.Context) error {
 	}()
 	var end error
 	select {
-	case <-finished: // An actor that is over, or could not be made.
+	case <-finished: // An actor that is over, or could not be made. That it is must not be lost with a connection.
+		in.link.sess.Settle(settleTimeout)
 	case <-in.link.sess.Done():
 		end = in.link.ended()
 	case <-ctx.Done():

@@ -509,6 +509,30 @@ func (s *Session) Operation(seq uint64, index uint32) (protowire.Number, []byte)
 	return 0, nil
 }
 
+// Settle waits until the node has all that was posted, over another connection if this one is lost, but no longer than limit. It is for a process that ends
+// by itself and would take with it what a lost connection swallowed.
+func (s *Session) Settle(limit time.Duration) {
+	until := time.Now().Add(limit)
+	for pause := time.Millisecond; !s.settled() && time.Now().Before(until); pause *= 2 {
+		// A node with nothing to say acknowledges nothing unless it is asked.
+		s.postControl(opPing, &pb.Ping{})
+		s.Flush()
+		select {
+		case <-s.done:
+			return
+		case <-time.After(min(pause, time.Until(until))):
+		}
+	}
+}
+
+func (s *Session) settled() bool {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ops == 0 && len(s.unacked) == 0
+}
+
 // Close says goodbye and ends the session. It waits a moment for what is queued to be sent.
 func (s *Session) Close() {
 	if s.closing.Swap(true) {

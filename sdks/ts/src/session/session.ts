@@ -16,6 +16,7 @@ import {
   type Limits,
   LimitsSchema,
   ResumeSessionSchema,
+  Role,
   type ServerOp,
   type Welcome,
 } from "../gen/thornback/v1/session_pb.js";
@@ -29,6 +30,8 @@ const WINDOW_BYTES = 16 * 1024 * 1024;
 const WINDOW_BYTES_DEFAULT = 8 * 1024 * 1024;
 const HELLO_TIMEOUT_MS = 30_000;
 const RESUME_PAUSE_MS = 5;
+// How long a worker that ends by itself waits for its node to take its last words.
+const SETTLE_MS = 1_000;
 const RESUME_PAUSE_MS_MAX = 500;
 /** Operations up to this number are about the conversation, and travel in uncounted frames. */
 const CONTROL_OPS_MAX = 5;
@@ -213,6 +216,7 @@ export class Session implements Conversation {
   async close(): Promise<void> {
     if (this.#ended) return;
     this.flush();
+    if (this.#hello.role === Role.WORKER) await this.#settle();
     // What waits for credit goes first: a goodbye would overtake it.
     if (this.#unsent < this.#frames.length && this.#carrier) {
       await new Promise<void>((resolve) => {
@@ -222,6 +226,15 @@ export class Session implements Conversation {
     }
     this.#sayGoodbye(undefined);
     this.#end(errorOf("CONNECTION_LOST", "the session was closed by this program"));
+  }
+
+  /** Until the node has all that was said, over another connection if this one is lost. With nothing to say itself, it acknowledges only when asked. */
+  async #settle(): Promise<void> {
+    const until = performance.now() + SETTLE_MS;
+    for (let pause = 1; this.#frames.length > 0 && !this.#ended && performance.now() < until; pause *= 2) {
+      this.#sendUncounted({ case: "ping", value: { $typeName: "thornback.v1.Ping", nonce: 1n } });
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
   }
 
   /** Ends the session because the node broke the protocol. */
