@@ -64,7 +64,7 @@ impl Profile {
         let fits = case.profiles.is_empty() || case.profiles.iter().any(|name| name == set_up);
         fits && match self.trouble {
             Trouble::None => true,
-            // Where the runner speaks itself, the frames and cuts of the case are its own. A worker that ends by itself cannot say again what a cut took.
+            // Where the runner speaks itself, the frames and cuts of the case are its own. A worker that ends by itself need not wait until its last words are taken.
             Trouble::Link => case.kind == Kind::Sdk && !mishap::ends_a_worker(case),
             Trouble::Kill => case.kind == Kind::Sdk && mishap::leaves_answers_alone(case),
         }

@@ -106,6 +106,7 @@ impl Node {
                         ("class", hosted.spec.creation.declaration.name.clone()),
                         ("name", hosted.spec.options.name.clone()),
                         ("namespace", hosted.spec.namespace.clone()),
+                        ("state", state_of(hosted).into()),
                         ("restarts", hosted.life.saturating_sub(1).to_string()),
                         ("queued", hosted.mailbox.len().to_string()),
                     ],
@@ -226,5 +227,14 @@ impl Node {
         wrong.extend(self.check_objects());
         wrong.extend(self.check_rights());
         wrong
+    }
+}
+
+/// In the words of the registry, as far as this node knows. A worker is the actor's once it has created it.
+fn state_of(hosted: &crate::actor::Hosted) -> &'static str {
+    match hosted.worker {
+        Some(_) => "alive",
+        None if hosted.life <= 1 => "pending",
+        None => "restarting",
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use thornback_types::{ActorId, Code, Failure, JobId, NodeId, ObjectId, SessionId, TaskId};
 
-use crate::effect::Outcome;
+use crate::effect::{Message, Outcome};
 use crate::message::{Owners, PeerMessage, RemoteOutcome, StoredArg};
 use crate::node::Node;
+use crate::object::ready::unknown;
 use crate::object::{ObjectRecord, ObjectState};
 
 impl Node {
@@ -167,6 +168,11 @@ impl Node {
         self.forget_rights_to(object, &record);
         if let Some(rare) = &record.rare {
             self.tell_fetchers_of_nothing(object, &rare.fetchers);
+            // A session that asked for it and let go of it again has asked all the same.
+            for watcher in rare.watchers.iter().filter(|_| record.is_pending()) {
+                let outcome = Outcome::Failure(Arc::new(unknown(object)));
+                self.send(*watcher, Message::Completion { object, outcome });
+            }
         }
         for inner in record.contained() {
             self.release(*inner, 1);
