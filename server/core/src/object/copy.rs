@@ -51,6 +51,9 @@ impl Node {
     }
 
     pub(super) fn offer(&mut self, object: ObjectId, node: NodeId) {
+        if self.dead.contains(node) {
+            return;
+        }
         let location = self.objects.get(&object).and_then(super::ObjectRecord::location);
         if location.is_some() {
             self.pin_record(object);

@@ -424,10 +424,14 @@ impl Node {
         self.serve_room();
     }
 
-    /// Nobody will fill an object any more. Tasks that name it as an argument would wait for ever. (An output's task says what becomes of it.)
+    /// Nobody will fill an object any more. Tasks that name it as an argument would wait for ever. (What becomes of an output, its task says;
+    /// that may be another node's, and its run here be over.)
     fn never_put(&mut self, object: ObjectId, failure: Failure) {
         let task = object.task();
-        if !self.runs.contains_key(&task) && !self.tasks.contains_key(&task) {
+        let is_output = self.runs.contains_key(&task)
+            || self.tasks.contains_key(&task)
+            || self.owner_of(object) != self.me;
+        if !is_output {
             self.object_ready(object, Outcome::Failure(Arc::new(failure)));
         }
     }
