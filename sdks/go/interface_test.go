@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	thornback "thornback.dev/go"
 	"thornback.dev/go/internal/golden/everything"
+	"thornback.dev/go/internal/golden/images"
 	"thornback.dev/go/wit"
 )
 
@@ -146,6 +150,100 @@ func got[T any](t *testing.T, ctx context.Context) func(thornback.Ref[T], error)
 
 func TestEveryTypeOfAnInterfaceGoesThereAndBack(t *testing.T) {
 	ctx, client, echo := stubs(t)
+	thereAndBack(t, ctx, client, echo, "test")
+}
+
+// pythonPeer is a command that runs sdks/gen/tests/python_peer.py.
+func pythonPeer(t *testing.T, mode string) []string {
+	t.Helper()
+	python := os.Getenv("THORNBACK_TEST_PYTHON")
+	if python == "" {
+		python = filepath.Join("..", "..", "target", "venv-test", "bin", "python")
+	}
+	peer := filepath.Join("..", "gen", "tests", "python_peer.py")
+	for _, path := range []*string{&python, &peer} {
+		full, err := filepath.Abs(*path)
+		if err == nil {
+			_, err = os.Stat(full)
+		}
+		if err != nil {
+			t.Fatalf("no Python to test with: %v; `cargo xtask test --only ruff` makes one, or name one in THORNBACK_TEST_PYTHON", err)
+		}
+		*path = full
+	}
+	return []string{python, peer, mode}
+}
+
+func TestAnInterfaceIsServedByPython(t *testing.T) {
+	ctx, client := begin(t)
+	pool := thornback.Pool{Name: "python", Language: "python", Command: pythonPeer(t, "worker")}
+	pool.Interface = append(append(pool.Interface, everything.ShapesInterface...), everything.EchoInterface...)
+	if err := client.DeclarePool(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	echo, err := everything.NewEcho(client, thornback.InPool("python"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	thereAndBack(t, ctx, client, echo, "python")
+}
+
+func TestAnInterfaceIsCalledByPython(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	worker, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := filepath.Abs(server(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver := pythonPeer(t, "driver")
+	command := exec.CommandContext(ctx, driver[0], append(driver[1:], worker)...)
+	command.Env = append(os.Environ(), "THORNBACK_BINARY="+path)
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+}
+
+func TestAWorkerOrCallOfAnotherInterfaceIsRefused(t *testing.T) {
+	ctx, client := begin(t)
+	wantMismatch := func(pool string, contract *thornback.Contract, words string) {
+		t.Helper()
+		task, err := thornback.NewContractTask[any](client, contract, thornback.InPool(pool))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := make([]any, len(contract.Params))
+		for i := range args {
+			args[i] = submit(t, ctx, taskOf(t, client))
+		}
+		if e := wantCode(t, ctx, submit(t, ctx, task, args...), thornback.CodeSignatureMismatch); !strings.Contains(e.Message, words) {
+			t.Error(e)
+		}
+	}
+	pool, err := thornback.ThisProgram("images")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.Command, pool.Interface = pool.Command[:1], images.ImagesInterface
+	if err := client.DeclarePool(ctx, pool); err != nil {
+		t.Fatal(err)
+	}
+	wantMismatch("images", images.ImagesInterface[0], "images.resize")
+	older := *everything.EchoInterface[1]
+	older.Signature = "func(values: list<u8>) -> u64"
+	wantMismatch("test", &older, "list<u16>")
+}
+
+func taskOf(t *testing.T, client *thornback.Client) *thornback.Task[any] {
+	t.Helper()
+	return task[any](t, client, "nothing", thornback.InPool("test"))
+}
+
+func thereAndBack(t *testing.T, ctx context.Context, client *thornback.Client, echo *everything.Echo, pool string) {
+	t.Helper()
 	for _, value := range []everything.Nested{nested(), func() everything.Nested {
 		other := nested()
 		other.Maybe, other.Outcome, other.Grade, other.Channels = nil, wit.Ok[uint32, string](3), everything.LevelLow, everything.Channels{}
@@ -169,7 +267,37 @@ func TestEveryTypeOfAnInterfaceGoesThereAndBack(t *testing.T) {
 		t.Error(divided)
 	}
 	got[wit.Unit](t, ctx)(echo.Nothing(ctx))
-	shapes, err := everything.NewShapes(client, thornback.InPool("test"))
+	stream, err := echo.CountDown(ctx, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var items []uint32
+	for item, err := range stream.All(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, item)
+	}
+	if !reflect.DeepEqual(items, []uint32{2, 1}) {
+		t.Error(items)
+	}
+	class, err := everything.NewCounterClass(client, thornback.InPool(pool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counter, err := class.Create(ctx, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer counter.Actor().Close()
+	if sum := got[int64](t, ctx)(counter.Add(ctx, -2)); sum != 3 {
+		t.Error(sum)
+	}
+	if history := got[[]int64](t, ctx)(counter.HistoryOf(ctx)); !reflect.DeepEqual(history, []int64{-2}) {
+		t.Error(history)
+	}
+	got[wit.Unit](t, ctx)(counter.Reset(ctx))
+	shapes, err := everything.NewShapes(client, thornback.InPool(pool))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,42 +334,12 @@ func first(ctx context.Context, echo *everything.Echo, from wit.Arg[uint32]) (th
 	return ref, err
 }
 
-func TestAStreamOfAnInterfaceHasTypedItems(t *testing.T) {
-	ctx, _, echo := stubs(t)
-	stream, err := echo.CountDown(ctx, 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var items []uint32
-	for item, err := range stream.All(ctx) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		items = append(items, item)
-	}
-	if !reflect.DeepEqual(items, []uint32{3, 2, 1}) {
-		t.Error(items)
-	}
-}
-
-func TestAResourceIsAnActor(t *testing.T) {
+func TestAnActorOfAResourceThatCannotBeMadeSaysWhy(t *testing.T) {
 	ctx, client, _ := stubs(t)
 	class, err := everything.NewCounterClass(client, thornback.InPool("test"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	counter, err := class.Create(ctx, 5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer counter.Actor().Close()
-	if sum := got[int64](t, ctx)(counter.Add(ctx, -2)); sum != 3 {
-		t.Error(sum)
-	}
-	if history := got[[]int64](t, ctx)(counter.HistoryOf(ctx)); !reflect.DeepEqual(history, []int64{-2}) {
-		t.Error(history)
-	}
-	got[wit.Unit](t, ctx)(counter.Reset(ctx))
 	failing, err := class.Create(ctx, -1)
 	if err != nil {
 		t.Fatal(err)

@@ -134,7 +134,10 @@ fn ts_lint(repo: &Repo) -> Result {
 fn ts(repo: &Repo, tally: &mut Tally) -> Result {
     let npm = Npm::ready(repo)?;
     let server = server_binary(repo)?;
-    npm.script("test").env("THORNBACK_BINARY", server).watch(|line| tally.see_tap(line))
+    npm.script("test")
+        .env("THORNBACK_BINARY", server)
+        .env("THORNBACK_TEST_PYTHON", python_tools(repo)?.path("python"))
+        .watch(|line| tally.see_tap(line))
 }
 
 /// The Go SDK, and the module beside it that pins its tools.
@@ -164,6 +167,7 @@ fn go(repo: &Repo, tally: &mut Tally) -> Result {
     go_command(repo)?
         .args(["test", "-race", "-count=1", "-timeout=10m", "-json", "./..."])
         .env("THORNBACK_BINARY", server)
+        .env("THORNBACK_TEST_PYTHON", python_tools(repo)?.path("python"))
         .each_line(|line| tally.see_go(line))
 }
 
