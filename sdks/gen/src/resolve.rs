@@ -16,6 +16,9 @@ const DEPTH_MAX: usize = 32;
 /// How many parts the type of one parameter, result or field may have, aliases followed: each of them may stand for many.
 const PARTS_MAX: usize = 4096;
 
+/// Parameters that every language can take.
+const PARAMS_MAX: usize = 10;
+
 /// A longer file is not read at all.
 const FILE_BYTES_MAX: usize = 1 << 20;
 
@@ -145,6 +148,10 @@ impl Resolver<'_> {
     fn function(&mut self, i: usize, function: &ast::Function, served: String) -> Resolved<Function> {
         let (name, at) = (&function.name.text, function.name.at);
         self.distinct(function.params.iter().map(|(name, _)| name), "a parameter")?;
+        if function.params.len() > PARAMS_MAX {
+            let message = format!("more than {PARAMS_MAX} parameters: make a record of some of them");
+            return Err(self.problem(at, message));
+        }
         let mut params = Vec::new();
         for (name, ty) in &function.params {
             params.push(Param { name: name.text.clone(), ty: self.ty(i, ty)? });

@@ -2,6 +2,7 @@
 
 mod go;
 mod python;
+mod rust;
 mod ts;
 
 use crate::Package;
@@ -15,11 +16,14 @@ pub enum Lang {
     Go,
     /// One module, for `thornback` of npm.
     Ts,
+    /// One module, for the crate `thornback`.
+    Rust,
 }
 
 impl Lang {
     /// All of them, by their names on the command line.
-    pub const ALL: [(&'static str, Lang); 3] = [("python", Lang::Python), ("go", Lang::Go), ("ts", Lang::Ts)];
+    pub const ALL: [(&'static str, Lang); 4] =
+        [("python", Lang::Python), ("go", Lang::Go), ("ts", Lang::Ts), ("rust", Lang::Rust)];
 }
 
 /// A file to write.
@@ -38,6 +42,7 @@ pub fn emit(lang: Lang, package: &Package) -> Vec<File> {
         Lang::Python => vec![python::emit(package)],
         Lang::Go => vec![go::emit(package)],
         Lang::Ts => vec![ts::emit(package)],
+        Lang::Rust => vec![rust::emit(package)],
     }
 }
 

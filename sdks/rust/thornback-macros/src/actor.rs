@@ -81,7 +81,7 @@ pub(crate) fn expand(options: &Options, block: &ItemImpl) -> syn::Result<TokenSt
                 const NAME: &'static str = #name;
 
                 fn definition() -> ::thornback::__private::ClassDefinition {
-                    ::thornback::__private::ClassDefinition { name: Self::NAME, args: #count, create: #create, methods: &[#(#definitions),*] }
+                    ::thornback::__private::ClassDefinition { name: Self::NAME, args: #count, signature: "", create: #create, methods: &[#(#definitions),*] }
                 }
             }
         };

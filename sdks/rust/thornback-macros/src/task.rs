@@ -74,6 +74,7 @@ pub(crate) fn expand(options: &Options, function: &ItemFn) -> syn::Result<TokenS
                     ::thornback::__private::Definition {
                         name: Self::NAME,
                         args: #count,
+                        signature: "",
                         run: |mut call| ::std::boxed::Box::pin(async move {
                             #decode
                             let _ = &context;

@@ -64,6 +64,12 @@ impl<A, H> Class<A, H> {
         Class { call: Declared::new(Cow::Borrowed(name)), actor: None, shape: PhantomData }
     }
 
+    /// The class that an interface has under this name; see [`Task::typed`](crate::Task::typed).
+    #[must_use]
+    pub const fn typed(name: &'static str, signature: &'static str) -> Class<A, H> {
+        Class { call: Declared::typed(name, signature), actor: None, shape: PhantomData }
+    }
+
     /// [`Class::named`] for a name that is made while the program runs.
     #[must_use]
     pub fn with_name(name: impl Into<String>) -> Class<A, H> {

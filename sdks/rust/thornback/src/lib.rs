@@ -60,6 +60,7 @@ mod actor;
 mod arg;
 mod client;
 mod error;
+pub mod interface;
 mod link;
 mod object;
 mod options;

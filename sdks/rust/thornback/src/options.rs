@@ -14,6 +14,8 @@ use crate::{Error, Result};
 pub(crate) struct Spec {
     pub(crate) kind: Kind,
     pub(crate) function: Cow<'static, str>,
+    /// Empty where no interface says it.
+    pub(crate) signature: &'static str,
     /// Objects that a call gives; -1 for a stream.
     pub(crate) returns: i32,
     pub(crate) options: Options,
@@ -110,7 +112,7 @@ impl Spec {
             spread: options.spread,
             code: bytes::Bytes::new(),
             accepts: Vec::new(),
-            signature: String::new(),
+            signature: self.signature.to_owned(),
         })
     }
 }

@@ -44,6 +44,7 @@ pub struct Task<A, R> {
 /// What tasks, classes and methods share: a name, options, and the number under which the last session knows both.
 pub(crate) struct Declared {
     pub(crate) name: Cow<'static, str>,
+    signature: &'static str,
     /// `None` where nothing was set, so that one can be made in a `static`.
     pub(crate) options: Option<Arc<Options>>,
     /// The link's serial, then the number there. A hit spares the look-up.
@@ -52,13 +53,18 @@ pub(crate) struct Declared {
 
 impl Declared {
     pub(crate) const fn new(name: Cow<'static, str>) -> Declared {
-        Declared { name, options: None, number: AtomicU64::new(0) }
+        Declared { name, signature: "", options: None, number: AtomicU64::new(0) }
+    }
+
+    pub(crate) const fn typed(name: &'static str, signature: &'static str) -> Declared {
+        Declared { name: Cow::Borrowed(name), signature, options: None, number: AtomicU64::new(0) }
     }
 
     pub(crate) fn with(&self, change: impl FnOnce(&mut Options)) -> Declared {
         let mut options = self.options.clone().unwrap_or_default();
         change(Arc::make_mut(&mut options));
-        Declared { name: self.name.clone(), options: Some(options), number: AtomicU64::new(0) }
+        let (name, signature) = (self.name.clone(), self.signature);
+        Declared { name, signature, options: Some(options), number: AtomicU64::new(0) }
     }
 
     pub(crate) fn number(&self, link: &Shared, kind: Kind, returns: i32) -> Result<u32> {
@@ -68,7 +74,13 @@ impl Declared {
         }
         let options = self.options.as_deref().cloned().unwrap_or_default();
         options.check()?;
-        let number = link.declare(Spec { kind, function: self.name.clone(), returns, options });
+        let number = link.declare(Spec {
+            kind,
+            function: self.name.clone(),
+            signature: self.signature,
+            returns,
+            options,
+        });
         self.number.store(u64::from(link.serial) << 32 | u64::from(number), Ordering::Relaxed);
         Ok(number)
     }
@@ -79,6 +91,13 @@ impl<A, R> Task<A, R> {
     #[must_use]
     pub const fn named(name: &'static str) -> Task<A, R> {
         Task { call: Declared::new(Cow::Borrowed(name)), shape: PhantomData }
+    }
+
+    /// The function that an interface has under this name, with the signature that its stub was made from. Calls fail with
+    /// [`Code::SignatureMismatch`](crate::Code::SignatureMismatch) where another one is served.
+    #[must_use]
+    pub const fn typed(name: &'static str, signature: &'static str) -> Task<A, R> {
+        Task { call: Declared::typed(name, signature), shape: PhantomData }
     }
 
     /// [`Task::named`] for a name that is made while the program runs.

@@ -7,6 +7,7 @@ use thornback_wire::v1;
 
 use super::Client;
 use crate::error::LANGUAGE;
+use crate::interface::Served;
 use crate::worker::{Serve, ServeActor};
 use crate::{Code, Error, Result};
 
@@ -31,6 +32,7 @@ pub struct Pool {
     working_dir: Option<PathBuf>,
     prestart: u32,
     functions: Vec<String>,
+    interface: Vec<v1::Function>,
 }
 
 impl Pool {
@@ -44,6 +46,7 @@ impl Pool {
             working_dir: None,
             prestart: 0,
             functions: Vec::new(),
+            interface: Vec::new(),
         }
     }
 
@@ -92,6 +95,13 @@ impl Pool {
         self
     }
 
+    /// What its workers have to serve: the `INTERFACE` of a module that `thornback gen` made. A worker that does not, or has it with another signature, is
+    /// refused when it comes, and calls fail with [`Code::SignatureMismatch`].
+    pub fn interface(mut self, served: &[Served]) -> Pool {
+        self.interface.extend(served.iter().map(|served| served.to_wire()));
+        self
+    }
+
     /// [`Pool::function`] for a function of this program: `Pool::new("rust").serves::<add>()`.
     pub fn serves<F: Serve>(self) -> Pool {
         self.function(F::NAME)
@@ -125,7 +135,7 @@ impl Client {
             prestart: pool.prestart,
             default_for_session: false,
             functions: pool.functions,
-            interface: Vec::new(),
+            interface: pool.interface,
         };
         self.request_done(v1::request::Request::DeclarePool(Box::new(declare))).await
     }

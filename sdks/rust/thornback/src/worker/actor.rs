@@ -16,6 +16,8 @@ pub struct ClassDefinition {
     pub name: &'static str,
     /// How many arguments its constructor takes.
     pub args: u32,
+    /// Its canonical text; empty where no interface says it.
+    pub signature: &'static str,
     /// Decodes the arguments and makes one.
     pub create: fn(Invocation) -> Building,
     /// What can be called on one.

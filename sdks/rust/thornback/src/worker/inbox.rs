@@ -33,18 +33,22 @@ impl Registry {
     }
 
     pub(super) fn announce(&self) -> Vec<v1::Function> {
-        let function = |name: &str, args: u32, actor| v1::Function {
+        let function = |name: &str, args: u32, actor, signature: &str| v1::Function {
             name: name.into(),
             min_args: args,
             max_args: i32::try_from(args).unwrap_or(-1),
             actor,
-            signature: String::new(),
+            signature: signature.into(),
         };
         let mut announced: Vec<_> = self
             .functions
             .values()
-            .map(|definition| function(definition.name, definition.args, false))
-            .chain(self.classes.values().map(|definition| function(definition.name, definition.args, true)))
+            .map(|definition| function(definition.name, definition.args, false, definition.signature))
+            .chain(
+                self.classes
+                    .values()
+                    .map(|definition| function(definition.name, definition.args, true, definition.signature)),
+            )
             .collect();
         announced.sort_by(|a, b| a.name.cmp(&b.name));
         announced

@@ -50,6 +50,8 @@ pub struct Definition {
     pub name: &'static str,
     /// How many arguments it takes.
     pub args: u32,
+    /// Its canonical text; empty where no interface says it.
+    pub signature: &'static str,
     /// Decodes the arguments and runs it.
     pub run: fn(Invocation) -> Running,
 }
@@ -115,6 +117,20 @@ impl Worker {
     /// Serves a function.
     pub fn register<F: Serve>(mut self) -> Worker {
         self.registry.add_function(F::definition());
+        self
+    }
+
+    /// Serves what generated code defines.
+    #[doc(hidden)]
+    pub fn define(mut self, definition: Definition) -> Worker {
+        self.registry.add_function(definition);
+        self
+    }
+
+    /// The same of a class.
+    #[doc(hidden)]
+    pub fn define_actor(mut self, definition: ClassDefinition) -> Worker {
+        self.registry.add_class(definition);
         self
     }
 

@@ -4,6 +4,7 @@
 
 mod actors;
 mod functions;
+mod interface;
 mod objects;
 mod placement;
 mod sessions;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use thornback::{Client, ConnectOptions, Pool, Worker};
 
-use crate::functions;
+use crate::{functions, interface};
 
 /// No step of a test takes this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +49,11 @@ pub fn options() -> ConnectOptions {
 
 /// The pool whose workers are this test program.
 pub fn pool() -> Pool {
+    pool_named("tests")
+}
+
+/// [`pool`] by another name.
+pub fn pool_named(name: &str) -> Pool {
     let program = std::env::current_exe().expect("the path of this program");
     let command = [
         program.to_string_lossy().as_ref(),
@@ -60,7 +65,7 @@ pub fn pool() -> Pool {
     ]
     .map(str::to_string);
     let worker_names = functions::names();
-    worker_names.into_iter().fold(Pool::new("tests").command(command), Pool::function)
+    worker_names.into_iter().fold(Pool::new(name).command(command), Pool::function)
 }
 
 /// The worker process: serves until its node is gone.
@@ -70,7 +75,7 @@ pub fn serve() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let served = runtime.block_on(functions::register(Worker::new()).serve());
+    let served = runtime.block_on(interface::register(functions::register(Worker::new())).serve());
     if let Err(error) = served {
         eprintln!("the worker failed: {error:?}");
     }
