@@ -22,6 +22,7 @@ const GROUPS: &[Group] = &[
     Group { about: "streams and credit", files: &["stream"], least: 15 },
     Group { about: "a server that misbehaves", files: &["misbehaving"], least: 20 },
     Group { about: "sessions, as a server keeps them", files: &["session"], least: 25 },
+    Group { about: "typed interfaces", files: &["interface"], least: 10 },
     Group { about: "rights between jobs", files: &["rights"], least: 6 },
     Group {
         about: "the rest of a server, frame by frame",
