@@ -273,6 +273,9 @@ impl Rust<'_> {
     fn interface(&mut self, interface: &Interface, name: &str) {
         self.blank();
         self.docs(0, &interface.docs, &format!("The interface `{}`.", interface.name));
+        if *name == snake(&self.package.name) {
+            self.line(0, "#[allow(clippy::module_inception)]");
+        }
         self.line(0, &format!("pub mod {name} {{"));
         self.line(1, "/// What those who serve it have to serve, for `Pool::interface`.");
         self.line(1, "pub const INTERFACE: &[::thornback::interface::Served] = &[");

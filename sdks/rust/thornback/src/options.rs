@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn no_cpus_is_not_the_same_as_unsaid() {
-        let spec = |options| Spec { kind: Kind::Task, function: "f".into(), returns: 1, options };
+        let spec =
+            |options| Spec { kind: Kind::Task, function: "f".into(), signature: "", returns: 1, options };
         let cpus = |spec: Spec| Resources::from(spec.to_wire(1).resources.unwrap_or_default()).get("CPU");
         assert_eq!(cpus(spec(Options::default())), 10_000);
         assert_eq!(cpus(spec(Options { cpus_given: true, ..Options::default() })), 0);

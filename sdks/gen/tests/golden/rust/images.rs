@@ -13,6 +13,7 @@ pub struct Image {
 }
 
 /// Pictures, made smaller and described.
+#[allow(clippy::module_inception)]
 pub mod images {
     /// What those who serve it have to serve, for `Pool::interface`.
     pub const INTERFACE: &[::thornback::interface::Served] = &[
