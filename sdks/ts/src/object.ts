@@ -6,7 +6,7 @@ import { errorOf } from "./errors.js";
 import { type Reference, REFERENCE, type Referring } from "./reference.js";
 import type { Runtime } from "./runtime.js";
 import { toHex } from "./session/ids.js";
-import { type Slot, State } from "./slot.js";
+import { type Hold, type Slot, State } from "./slot.js";
 
 /** How to wait. */
 export interface GetOptions {
@@ -47,15 +47,15 @@ export interface CancelOptions {
  */
 export class Ref<T> implements Referring, Disposable {
   readonly #runtime: Runtime;
-  #slot: Slot | undefined;
+  readonly #hold: Hold;
   #reader: ((value: unknown) => unknown) | undefined = undefined;
   declare private readonly _type: T;
 
   /** @internal */
   constructor(runtime: Runtime, slot: Slot) {
     this.#runtime = runtime;
-    this.#slot = slot;
-    runtime.adopt(this, slot);
+    this.#hold = { slot };
+    runtime.adopt(this, this.#hold);
   }
 
   /** The object's id, in hexadecimal, for logs. */
@@ -70,8 +70,9 @@ export class Ref<T> implements Referring, Disposable {
 
   /** @internal */
   get slot(): Slot {
-    if (this.#slot === undefined) throw errorOf("INVALID_ARGUMENT", "the ref was disposed of; its object may be gone");
-    return this.#slot;
+    const { slot } = this.#hold;
+    if (slot === undefined) throw errorOf("INVALID_ARGUMENT", "the ref was disposed of; its object may be gone");
+    return slot;
   }
 
   /** @internal */
@@ -107,10 +108,7 @@ export class Ref<T> implements Referring, Disposable {
 
   /** Lets go of the object. The ref is of no use afterwards. Doing it again does nothing. */
   dispose(): void {
-    const slot = this.#slot;
-    if (slot === undefined) return;
-    this.#slot = undefined;
-    this.#runtime.release(this, slot);
+    this.#runtime.release(this.#hold);
   }
 
   [Symbol.dispose](): void {
@@ -125,7 +123,7 @@ export class Ref<T> implements Referring, Disposable {
   }
 
   [inspect.custom](): string {
-    const slot = this.#slot;
+    const { slot } = this.#hold;
     return slot === undefined ? "Ref(disposed)" : `Ref(${toHex(slot.id)}${slot.ready ? "" : ", pending"})`;
   }
 }

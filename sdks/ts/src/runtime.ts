@@ -30,7 +30,7 @@ import {
   writeSubmit,
 } from "./session/ops.js";
 import type { Reader } from "./session/wire.js";
-import { Slot, State } from "./slot.js";
+import { type Hold, Slot, State } from "./slot.js";
 import { Store } from "./store.js";
 import { RefStream, StreamSlot } from "./stream.js";
 import { compact, decodeValue, encodeValue } from "./values.js";
@@ -86,9 +86,11 @@ export class Runtime implements Handler, Referrer {
     },
   );
 
-  readonly #refs = new FinalizationRegistry<Slot>((slot) => {
-    this.#drop(slot);
+  // A ref that is disposed of stays registered, and its hold is empty when it is collected: to take it out costs more than all else of its life.
+  readonly #refs = new FinalizationRegistry<Hold>((hold) => {
+    this.release(hold);
   });
+
   private constructor(listener: Listener) {
     this.#listener = listener;
   }
@@ -420,12 +422,14 @@ export class Runtime implements Handler, Referrer {
     });
   }
 
-  adopt(ref: Ref<unknown>, slot: Slot): void {
-    this.#refs.register(ref, slot, ref);
+  adopt(ref: Ref<unknown>, hold: Hold): void {
+    this.#refs.register(ref, hold);
   }
 
-  release(ref: Ref<unknown>, slot: Slot): void {
-    this.#refs.unregister(ref);
+  release(hold: Hold): void {
+    const { slot } = hold;
+    if (slot === undefined) return;
+    hold.slot = undefined;
     this.#drop(slot);
   }
 

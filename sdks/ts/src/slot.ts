@@ -16,6 +16,11 @@ export const enum State {
   Failed,
 }
 
+/** What one ref holds, until it is disposed of or collected. */
+export interface Hold {
+  slot: Slot | undefined;
+}
+
 /** One object. */
 export class Slot {
   readonly id: Id;
