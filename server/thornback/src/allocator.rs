@@ -146,10 +146,13 @@ mod tests {
 
         let before = anonymous_kib();
         drop((0..BLOCKS).map(|_| vec![1_u8; 2 << 10]).collect::<Vec<_>>());
-        std::thread::sleep(Duration::from_millis(3 * KEPT_MS as u64));
-        give_back();
-        let after = anonymous_kib();
-        assert!(after < before + BLOCKS, "{after} KiB, and {before} before");
+        // As the server does; how often it takes is the allocator's affair.
+        let is_back = (0..100).any(|_| {
+            std::thread::sleep(Duration::from_millis(KEPT_MS as u64));
+            give_back();
+            anonymous_kib() < before + BLOCKS
+        });
+        assert!(is_back, "{} KiB, and {before} before", anonymous_kib());
     }
 
     /// Without an allocation, which would have the allocator look after its pages.
