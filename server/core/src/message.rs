@@ -159,6 +159,8 @@ pub enum PeerMessage {
     Assign {
         spec: Arc<TaskSpec>,
         attempt: u32,
+        /// The life of the actor that a call is for; 0 for a task.
+        life: u32,
         stored: Vec<StoredArg>,
         owners: Owners,
     },

@@ -72,7 +72,7 @@ fn two_nodes_with_all_faults() {
 
 #[test]
 fn three_nodes_with_all_faults() {
-    all_is_well(3, Profile::All, (1..=8).chain([1005, 1119, 1586, 800299]));
+    all_is_well(3, Profile::All, (1..=8).chain([1005, 1119, 1586, 800299, 840298]));
 }
 
 #[test]

@@ -240,7 +240,7 @@ impl Node {
                 if let Some(called) = self.called.get_mut(&actor) {
                     called.sent.insert(id, life);
                 }
-                self.send_call(actor, id, node);
+                self.send_call(actor, id, node, life);
             }
         }
         self.close_when_sent(actor);
@@ -267,7 +267,7 @@ impl Node {
         None
     }
 
-    fn send_call(&mut self, actor: ActorId, id: TaskId, node: NodeId) {
+    fn send_call(&mut self, actor: ActorId, id: TaskId, node: NodeId, life: u32) {
         let of_actor = match self.called.get(&actor).map(|called| &called.state) {
             Some(ActorState::Alive { retries, .. }) => *retries,
             _ => Retries::Limited(0),
@@ -279,13 +279,13 @@ impl Node {
         }
         let (spec, attempt) = (Arc::clone(&task.spec), task.attempt);
         if node == self.me {
-            return self.call_arrived(actor, spec, attempt);
+            return self.call_arrived(actor, spec, attempt, life);
         }
         let (args, stored) = self.args_for_afar(&spec);
         let spec = Arc::new(TaskSpec { args, ..(*spec).clone() });
         let owners = self.grant_all(node, spec.refs().chain(contained_in(&stored)));
         let consumed = self.consumed_before(id, &spec);
-        self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
+        self.mail(node, PeerMessage::Assign { spec, attempt, life, stored, owners });
         if consumed > 0 {
             self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed });
         }

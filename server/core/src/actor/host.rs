@@ -177,10 +177,11 @@ impl Node {
     }
 
     /// A call has come, from this node or another.
-    pub(crate) fn call_arrived(&mut self, actor: ActorId, spec: Arc<TaskSpec>, attempt: u32) {
+    pub(crate) fn call_arrived(&mut self, actor: ActorId, spec: Arc<TaskSpec>, attempt: u32, life: u32) {
         let (id, owner) = (spec.id, spec.owner);
-        // One that is to end takes no more; its caller learns why from the registry.
-        if self.hosted.get(&actor).is_none_or(|hosted| hosted.ending.is_some()) {
+        // One that is to end takes no more; its caller learns why from the registry. Nor does a life take what was sent to the one before it: its
+        // owner has counted it as lost, and perhaps made it again, by now.
+        if self.hosted.get(&actor).is_none_or(|hosted| hosted.ending.is_some() || life < hosted.life) {
             let outcome = RunOutcome::NotRun;
             if owner == self.me {
                 return self.task_answered(id, attempt, outcome, self.me);

@@ -83,8 +83,8 @@ impl Node {
             M::GroupPlaced { group, job, bundles } => self.group_placed(group, job, bundles),
             M::GroupRemoved { group } => self.group_removed(group),
 
-            M::Assign { spec, attempt, stored, owners } => {
-                self.assigned(from, spec, attempt, stored, owners.clone());
+            M::Assign { spec, attempt, life, stored, owners } => {
+                self.assigned(from, spec, attempt, life, stored, owners.clone());
                 self.return_unused(&owners);
             }
             M::CancelRun { task, attempt, force, code } => self.cancel_run(task, attempt, force, code),

@@ -20,12 +20,13 @@ impl Node {
         from: NodeId,
         spec: Arc<TaskSpec>,
         attempt: u32,
+        life: u32,
         stored: Vec<StoredArg>,
         owners: Owners,
     ) {
         self.adopt(Some(from), &owners, &stored);
         if let Kind::Call { actor, .. } = spec.kind {
-            return self.call_arrived(actor, spec, attempt);
+            return self.call_arrived(actor, spec, attempt, life);
         }
         let Some(pool) = spec.pool.as_ref().map(|pool| self.pool_from_afar(spec.job, pool)) else {
             let (task, outcome) = (spec.id, RunOutcome::NotRun);

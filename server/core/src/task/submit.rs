@@ -383,7 +383,7 @@ impl Node {
         let refs = spec.refs().chain(contained_in(&stored));
         let owners = self.grant_all(node, refs);
         let consumed = self.consumed_before(id, &spec);
-        self.mail(node, PeerMessage::Assign { spec, attempt, stored, owners });
+        self.mail(node, PeerMessage::Assign { spec, attempt, life: 0, stored, owners });
         if consumed > 0 {
             self.mail(node, PeerMessage::ResumeRun { task: id, attempt, consumed });
         }
