@@ -228,6 +228,17 @@ impl Client {
         self.conversation.ended()
     }
 
+    /// Whether the server has acknowledged everything that was said.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.conversation.outbox.is_settled()
+    }
+
+    /// Asks the server for an answer, which acknowledges what it has taken: one that has nothing to say need not do that by itself.
+    pub fn ping(&mut self) {
+        self.conversation.ping();
+    }
+
     /// Bytes that wait for a connection, for credit, or for [`poll_transmit`](Self::poll_transmit).
     #[must_use]
     pub fn queued_bytes(&self) -> usize {

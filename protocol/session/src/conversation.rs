@@ -344,13 +344,18 @@ impl<S: Side> Conversation<S> {
         match self.link {
             Link::Up { heard, .. } if now >= self.dead_at(heard) => self.silent(now),
             Link::Up { heard, .. } => {
-                self.pings += 1;
-                self.ping = Some(self.pings);
+                self.ping();
                 self.link = Link::Up { heard, ping_at: now + self.limits.heartbeat };
             }
             Link::Greeting { .. } => self.silent(now),
             Link::Down { .. } => self.end = Some(End::Expired),
         }
+    }
+
+    /// Asks the peer to say something.
+    pub(crate) fn ping(&mut self) {
+        self.pings += 1;
+        self.ping = Some(self.pings);
     }
 
     /// When silence has been too long.

@@ -194,6 +194,11 @@ impl Outbox {
         self.sent = 0;
     }
 
+    /// Whether the peer has acknowledged all that was ever pushed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.frames.is_empty() && self.draft.is_empty()
+    }
+
     /// Bytes that wait to be sent.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.waiting_bytes + self.draft.len()

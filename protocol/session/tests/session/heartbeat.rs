@@ -50,3 +50,15 @@ fn without_heartbeats_silence_means_nothing() {
     let pair = pair(Duration::ZERO);
     assert_eq!((pair.client.poll_timeout(), pair.server.poll_timeout()), (None, None));
 }
+
+#[test]
+fn who_asks_learns_that_all_was_taken() {
+    let mut pair = pair(Duration::ZERO);
+    assert!(pair.client.is_settled(), "nothing was said");
+    pair.client.send(mark(1, 8)).unwrap();
+    pair.drive();
+    assert!(!pair.client.is_settled(), "the server has taken it, and nothing to say");
+    pair.client.ping();
+    pair.drive();
+    assert!(pair.client.is_settled());
+}

@@ -44,6 +44,14 @@ const LAZY: Duration = Duration::from_millis(1);
 /// How long the last words may take.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a worker that ends by itself waits for its node to take its last words.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long it waits until it asks a second time whether they are taken (the first question overtakes what is queued); then twice as long each time, up to
+/// the maximum.
+const SETTLE_PAUSE: Duration = Duration::from_millis(1);
+const SETTLE_PAUSE_MAX: Duration = Duration::from_millis(50);
+
 /// Opens a session on a thread of its own, and gives its handle side.
 pub(crate) async fn open(opening: Opening) -> Result<Arc<Link>> {
     let (sender, receiver) = oneshot::channel();
@@ -95,8 +103,18 @@ struct Thread {
     lazy_until: Option<Instant>,
     /// When the connection was last made anew.
     reconnected: Option<Instant>,
+    /// A worker that ends by itself, and has said everything.
+    settling: Option<Settling>,
     sleep: Pin<Box<Sleep>>,
     armed: Option<Instant>,
+}
+
+/// The wait of a session that would take with it what a lost connection swallowed.
+struct Settling {
+    until: Instant,
+    /// When to ask the node again.
+    ask: Instant,
+    pause: Duration,
 }
 
 impl Thread {
@@ -133,6 +151,7 @@ impl Thread {
             start,
             lazy_until: None,
             reconnected: None,
+            settling: None,
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
         };
@@ -188,10 +207,30 @@ impl Thread {
             taken += 1;
         }
         self.table.flush(&mut self.session);
-        if self.table.closing && self.items.is_empty() && !self.table.has_more() {
+        if self.table.closing && self.items.is_empty() && !self.table.has_more() && self.is_settled() {
             self.session.goodbye(None);
         }
         taken == TURN_ITEMS_MAX
+    }
+
+    /// Whether the session may end: at once, except that of a worker, whose last words nobody can say again. It asks its node whether it has them, over
+    /// another connection if this one is lost, for a while.
+    fn is_settled(&mut self) -> bool {
+        if !self.table.is_worker() || self.session.is_settled() {
+            return true;
+        }
+        let now = Instant::now();
+        let settling = self.settling.get_or_insert(Settling {
+            until: now + SETTLE_TIMEOUT,
+            ask: now,
+            pause: SETTLE_PAUSE,
+        });
+        if now >= settling.ask {
+            settling.ask = now + settling.pause;
+            settling.pause = (settling.pause * 2).min(SETTLE_PAUSE_MAX);
+            self.session.ping();
+        }
+        now >= settling.until
     }
 
     /// Takes what the handles wished; but what was wished lazily only once it has waited long enough.
@@ -281,8 +320,9 @@ impl Thread {
     /// Sets the alarm if it has to ring earlier than it would. One that rings too early finds nothing to do and is set again.
     fn arm(&mut self) {
         let session = self.session.poll_timeout().map(|at| self.start + Duration::from_nanos(at.as_nanos()));
-        let Some(due) = [session, self.table.next_alarm(), self.lazy_until].into_iter().flatten().min()
-        else {
+        let settling = self.settling.as_ref().map(|settling| settling.ask.min(settling.until));
+        let alarms = [session, self.table.next_alarm(), self.lazy_until, settling];
+        let Some(due) = alarms.into_iter().flatten().min() else {
             return;
         };
         if self.armed.is_none_or(|armed| due < armed) {
@@ -300,6 +340,9 @@ impl Thread {
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
         while self.session.ended().is_none() {
+            if self.settling.as_ref().is_some_and(|settling| Instant::now() >= settling.until) {
+                return self.session.goodbye(None);
+            }
             if let Ok(carrier) = Carrier::connect(&self.address, &self.token).await {
                 self.carrier = carrier;
                 self.descriptors.clear();

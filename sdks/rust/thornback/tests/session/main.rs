@@ -1,6 +1,7 @@
 //! The client against a scripted node: order, acknowledgement, credit, resumption, and nodes that misbehave. No server is needed.
 
 mod peer;
+mod worker;
 
 use std::time::Duration;
 

@@ -64,9 +64,14 @@ impl Peer {
         (peer, client)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("unix:{}", self.directory.path().join("node.sock").display())
+    }
+
     /// Has a client connect, and answers its hello with `answer`.
     pub fn open(&mut self, answer: impl FnOnce(&mut Peer)) -> Result<Client> {
-        let address = format!("unix:{}", self.directory.path().join("node.sock").display());
+        let address = self.address();
         let connecting = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
             runtime.block_on(ConnectOptions::new().logs(false).connect(&address))

@@ -196,6 +196,11 @@ impl Table {
         self.write_pieces(session);
     }
 
+    /// Whether the session is a worker's.
+    pub(super) fn is_worker(&self) -> bool {
+        self.inbox.is_some()
+    }
+
     /// Whether there are pieces of objects that were not handed to the session.
     pub(super) fn has_more(&self) -> bool {
         !self.writes.is_empty()
