@@ -246,9 +246,10 @@ class Worker:
             self._current = None
 
     def say_all(self) -> None:
-        """Waits until the node has let this worker say what it has to say."""
+        """Waits until the node has let this worker say what it has to say, and a moment for it to take that."""
         try:
             self.session.wait(lambda: not self.session.pending)
+            self.session.settle()
         except _errors.ThornbackError:
             pass  # The session is over, and nobody listens.
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.unit.peer import DEADLINE_MS
-from thornback import Code
+import thornback
+from tests.unit.peer import DEADLINE_MS, Peer, in_thread
+from thornback import Code, _runtime, _worker
 from thornback._execute import ExitActor
 from thornback._gen import session_pb2, task_pb2, worker_pb2
 from thornback._worker import Worker, _Threads
@@ -25,6 +27,7 @@ class Said:
         self._ops: list[Any] = []
         self._changed = threading.Condition()
         self.closed = threading.Event()
+        self.settled = False
         self.keeper = SimpleNamespace(asleep=False, wake=lambda: None)
 
     def post_quietly(self, op: bytes) -> None:
@@ -35,6 +38,9 @@ class Said:
     def flush(self, block: bool = True) -> None: ...
 
     def wait(self, ready: Any) -> None: ...
+
+    def settle(self) -> None:
+        self.settled = not self.closed.is_set()
 
     def close(self) -> None:
         self.closed.set()
@@ -171,6 +177,7 @@ def test_an_actor_on_threads_that_leaves_answers_what_runs_begins_nothing_and_en
     assert not said.closed.is_set(), "a call is not answered yet"
     worker.actor.let_go()
     assert said.closed.wait(DEADLINE)
+    assert said.settled, "what it said last was taken before"
     assert [done.task for done in said.of("done", 2)] == [task(1), task(0)]
     assert worker.actor.entered == [0]
 
@@ -191,3 +198,112 @@ def test_what_was_never_declared_fails_and_the_worker_goes_on(worker: Any, said:
     (done,) = said.of("done", 1)
     assert done.failure.code == Code.MALFORMED_FRAME
     assert "declaration" in done.failure.message
+
+
+class Leaver:
+    """Can be made, or not; leaves."""
+
+    def __init__(self, works: bool = True) -> None:
+        if not works:
+            raise ValueError("it does not work")
+
+    def leave(self) -> None:
+        thornback.exit_actor()
+
+
+class AsyncLeaver(Leaver):
+    async def leave(self) -> None:
+        thornback.exit_actor()
+
+
+class TestLastWords:
+    """A worker that ends by itself waits until what it said last is taken: a lost connection must not swallow that its actor is over."""
+
+    @pytest.fixture
+    def peer(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Peer]:
+        peer = Peer()
+        monkeypatch.setenv("THORNBACK_ADDRESS", "unix:/the/peer")
+        monkeypatch.setattr(_worker, "connector", lambda address, token: peer.connect)
+        # The process of the tests goes on when a session of theirs is over.
+        monkeypatch.setattr(_worker, "_exit_soon", lambda: None)
+        yield peer
+        _runtime.current = _runtime.worker = None
+
+    def serve(self, peer: Peer, *runs: worker_pb2.Run) -> Any:
+        """A worker in a thread of its own that creates the actor and runs its calls."""
+        worker = Worker({"Leaver": (Leaver, True), "AsyncLeaver": (AsyncLeaver, True)})
+        worker.connect()
+        ops = [
+            session_pb2.ServerOp(declare=task_pb2.Declare(number=n, function=f, returns=1))
+            for n, f in enumerate(("Leaver", "AsyncLeaver", "leave"), 1)
+        ]
+        peer.say(*ops, *(session_pb2.ServerOp(run=run) for run in runs))
+
+        def run_to_the_end() -> None:
+            try:
+                worker.run()
+            finally:
+                worker.session.close()
+
+        return in_thread(run_to_the_end)
+
+    def create(self, works: bool = True, declaration: int = 1, **setup: Any) -> worker_pb2.Run:
+        message = worker_pb2.Run(task=task(1), declaration=declaration, actor=b"a" * 16, setup=worker_pb2.ActorSetup(**setup))
+        arg = message.args.add()
+        arg.value.format, arg.value.data = 2, b"\xc3" if works else b"\xc2"
+        return message
+
+    def leave(self) -> worker_pb2.Run:
+        return worker_pb2.Run(task=task(2), declaration=3, actor=b"a" * 16)
+
+    def answer(self, peer: Peer, number: int) -> Any:
+        while (done := peer.op("done")).task != task(number):
+            pass
+        return done
+
+    def lose_what_was_said(self, peer: Peer) -> None:
+        asks = peer.uncounted().ops[0].WhichOneof("op")
+        assert asks == "ping", "it waits until its last words are taken"
+        peer.taken = 0
+        peer.cut()
+        peer.wait_for_hello(2)
+        assert peer.hellos[1].HasField("resume")
+
+    def let_go(self, peer: Peer, result: Any) -> None:
+        peer.say(session_pb2.ServerOp(pong=session_pb2.Pong()), counted=False)
+        result()
+        assert peer.ended()
+
+    @pytest.mark.parametrize(("declaration", "at_once"), [(1, 1), (1, 2), (2, 2)], ids=["one by one", "on threads", "asynchronous"])
+    def test_an_actor_that_leaves_says_so_again_when_the_connection_is_lost(self, peer: Peer, declaration: int, at_once: int) -> None:
+        result = self.serve(peer, self.create(declaration=declaration, max_concurrency=at_once), self.leave())
+        assert peer.op("actor_exit").actor == b"a" * 16
+        said = self.answer(peer, 2)
+        assert said.failure.code == Code.ACTOR_DIED
+        self.lose_what_was_said(peer)
+        assert peer.op("actor_exit").actor == b"a" * 16
+        assert self.answer(peer, 2) == said
+        self.let_go(peer, result)
+
+    def test_a_constructor_that_failed_is_told_again_when_the_connection_is_lost(self, peer: Peer) -> None:
+        result = self.serve(peer, self.create(works=False))
+        said = self.answer(peer, 1)
+        assert said.failure.code == Code.TASK_FAILED
+        self.lose_what_was_said(peer)
+        assert self.answer(peer, 1) == said
+        self.let_go(peer, result)
+
+    def test_a_node_that_acknowledges_nothing_is_not_waited_for_without_end(self, peer: Peer) -> None:
+        result = self.serve(peer, self.create(works=False))
+        assert self.answer(peer, 1).failure.code == Code.TASK_FAILED
+        result()
+        assert peer.ended()
+
+    def test_a_node_that_does_not_welcome_it_again_is_not_waited_for_without_end(self, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+        result = self.serve(peer, self.create(works=False))
+        assert self.answer(peer, 1).failure.code == Code.TASK_FAILED
+        silent: list[Any] = []
+        monkeypatch.setattr(peer, "_welcome", silent.append)
+        peer.cut()
+        result()
+        assert silent, "it tried"

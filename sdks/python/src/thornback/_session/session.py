@@ -45,6 +45,13 @@ _DEFAULT_WINDOW_BYTES: Final = 8 * 1024 * 1024
 _HELLO_TIMEOUT_S: Final = 30.0
 _HURRY_S: Final = 1.0
 """How long a program that ends waits for a node that takes nothing."""
+_SETTLE_S: Final = 1.0
+"""How long a worker that ends by itself waits for its node to take its last words."""
+_SETTLE_PAUSE_S: Final = 0.02
+"""How long it waits until it asks again whether they are taken; then twice as long, up to the maximum.
+
+A lost connection is to come back in between."""
+_SETTLE_PAUSE_MAX_S: Final = 0.16
 _UNCOUNTED: Final = frozenset({"welcome", "credit", "ping", "pong", "goodbye"})
 """What travels in frames without a number. (A goodbye may also be the last of a frame with one.)"""
 
@@ -612,6 +619,24 @@ class Session:
             self._send_lock.release()
         else:
             self.give_up()
+
+    def settle(self) -> None:
+        """Waits until the node has all that was posted, over another connection if this one is lost, but no longer than a second.
+
+        It is for a process that ends by itself and would take with it what a lost connection swallowed.
+        """
+
+        def settled() -> bool:
+            return self._closed is not None or not (self._unacknowledged or self.pending)
+
+        until = time.monotonic() + _SETTLE_S
+        pause = _SETTLE_PAUSE_S
+        while not settled() and (now := time.monotonic()) < until:
+            self.flush(block=False)
+            # A node with nothing to say acknowledges nothing unless it is asked, and only what came before the question.
+            self.ping()
+            self.wait(settled, min(now + pause, until))
+            pause = min(pause * 2, _SETTLE_PAUSE_MAX_S)
 
     def close(self, error: BaseException | None = None) -> None:
         """Says goodbye and ends. A node that has stopped reading is not waited for."""
