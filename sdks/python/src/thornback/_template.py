@@ -1,8 +1,10 @@
 """A warmed process that becomes a worker by forking: ``python -m thornback._template [MODULE...]``.
 
-It imports what workers need and the modules named, says that it is ready, and forks when its node asks. It has no threads and no
-session, so that its children begin clean; a child takes over the two descriptors that came with the request as its standard output
-and error. Each child leads a process group of its own, and ends with the template, however that ends.
+It imports what every worker needs, says that it is ready, and forks when its node asks. The modules named, which the driver has and its
+functions may want, are imported after the first fork: somebody waits for that worker, and it imports what its task really needs
+itself. All later children share them. It has no threads and no session, so that its children begin clean; a child takes over the two
+descriptors that came with the request as its standard output and error. Each child leads a process group of its own, and ends with
+the template, however that ends.
 
 The conversation (``protocol/spec/worker.md``) is lines of JSON on the socket THORNBACK_CONTROL_FD::
 
@@ -39,8 +41,11 @@ _IDLE_MS: Final = 50
 class Template:
     """Serves fork requests on the control socket."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, named: Sequence[str] = ()) -> None:
         self._control = control
+        self._later = [*named, "thornback._worker_async"]
+        """What is still to be imported for the children after the first."""
+        self._has_forked = False
         self._pid = os.getpid()
         self._text = b""
         self._descriptors: deque[int] = deque()
@@ -57,13 +62,11 @@ class Template:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
-        warm = False
         while True:
-            ready = poll.poll(None if warm else _IDLE_MS)
+            ready = poll.poll(_IDLE_MS if self._has_forked and self._later else None)
             if not ready:
                 # The first results are on their way; now there is time for what only some workers need.
-                warm = True
-                _import(["thornback._worker_async"])
+                self._warm()
                 continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
@@ -99,6 +102,9 @@ class Template:
         if not isinstance(launch, int) or len(self._descriptors) < 2:
             return  # Of a later version of the protocol.
         out, err = self._descriptors.popleft(), self._descriptors.popleft()
+        if self._has_forked:
+            self._warm()
+        self._has_forked = True
         pid = os.fork()
         if pid == 0:
             self._become_worker(launch, out, err)
@@ -111,6 +117,11 @@ class Template:
         os.close(err)
         self._children[pid] = launch
         self._say({"forked": launch, "pid": pid})
+
+    def _warm(self) -> None:
+        if self._later:
+            names, self._later = self._later, []
+            _import(names)
 
     def _become_worker(self, launch: int, out: int, err: int) -> None:
         status = 70
@@ -199,9 +210,9 @@ def main() -> None:
     named = sys.argv[1:]
     # What a worker runs may look at its arguments, and these are not for it.
     del sys.argv[1:]
-    _import(named)
+    gc.freeze()
     with socket.socket(fileno=descriptor) as control:
-        Template(control).serve()
+        Template(control, named).serve()
 
 
 if __name__ == "__main__":

@@ -586,8 +586,11 @@ def main(served: dict[str, tuple[Any, bool]] | None = None) -> int:
     worker = Worker(served)
     try:
         worker.connect()
-    except (OSError, _errors.ThornbackError) as error:
+    except _errors.ThornbackError as error:
         sys.stderr.write(f"thornback worker: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"thornback worker: no node can be reached at {os.environ['THORNBACK_ADDRESS']}: {error}\n")
         return 1
     try:
         worker.run()
