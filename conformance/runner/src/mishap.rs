@@ -52,14 +52,6 @@ pub fn leaves_answers_alone(case: &Case) -> bool {
     })
 }
 
-/// Whether a worker of the case ends by itself: with an actor that leaves, or could not be made.
-pub fn ends_a_worker(case: &Case) -> bool {
-    case.instances().iter().flat_map(|instance| &instance.steps).any(|step| {
-        let named = |key: &str, name: &str| step.keys.get(key).is_some_and(|found| found == name);
-        named("method", "leave") || named("class", "Broken")
-    })
-}
-
 /// Whether a death explains this failure.
 pub fn is_loss(failure: &Json) -> bool {
     let named = failure["code"].as_u64().is_some_and(|code| LOSSES.contains(&code_name(code).as_str()));

@@ -64,8 +64,8 @@ impl Profile {
         let fits = case.profiles.is_empty() || case.profiles.iter().any(|name| name == set_up);
         fits && match self.trouble {
             Trouble::None => true,
-            // Where the runner speaks itself, the frames and cuts of the case are its own. A worker that ends by itself need not wait until its last words are taken.
-            Trouble::Link => case.kind == Kind::Sdk && !mishap::ends_a_worker(case),
+            // Where the runner speaks itself, the frames and cuts of the case are its own.
+            Trouble::Link => case.kind == Kind::Sdk,
             Trouble::Kill => case.kind == Kind::Sdk && mishap::leaves_answers_alone(case),
         }
     }
