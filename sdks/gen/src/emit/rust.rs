@@ -359,8 +359,13 @@ impl Rust<'_> {
     /// Takes the arguments of a call; gives their names.
     fn decode(&mut self, indent: usize, function: &Function) -> String {
         let params = self.params(&function.params);
+        // A path begins with the function's own name, as in every language.
+        let called = function.served.rsplit('.').next().unwrap_or(&function.served);
         for ((name, ty), param) in params.iter().zip(&function.params) {
-            self.line(indent, &format!("let {name} = call.arg::<{ty}>({:?})?;", param.name));
+            self.line(
+                indent,
+                &format!("let {name} = call.typed_arg::<{ty}>({called:?}, {:?})?;", param.name),
+            );
         }
         self.line(indent, "call.no_more_args()?;");
         params.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")

@@ -205,7 +205,7 @@ pub mod shapes {
                 args: 1,
                 signature: "func(shape: variant{empty, circle(f64), polygon(list<record{x: f64, y: f64}>)}) -> f64",
                 run: |mut call| Box::pin(async move {
-                    let shape = call.arg::<super::Shape>("shape")?;
+                    let shape = call.typed_arg::<super::Shape>("area", "shape")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::area(shape).await?)
                 }),
@@ -309,7 +309,7 @@ pub mod echo {
                 name: "add",
                 args: 1,
                 run: |cell, mut call| Box::pin(async move {
-                    let n = call.arg::<i64>("n")?;
+                    let n = call.typed_arg::<i64>("add", "n")?;
                     call.no_more_args()?;
                     let mut actor = ::thornback::interface::call_mut::<A>(cell).await?;
                     ::thornback::interface::one(actor.add(n).await?)
@@ -329,7 +329,7 @@ pub mod echo {
                 args: 1,
                 run: |cell, mut call| Box::pin(async move {
                     let sink = call.sink();
-                    let by = call.arg::<u8>("by")?;
+                    let by = call.typed_arg::<u8>("steps", "by")?;
                     call.no_more_args()?;
                     let mut actor = ::thornback::interface::call_mut::<A>(cell).await?;
                     ::thornback::interface::drive(actor.steps(by), sink).await
@@ -354,7 +354,7 @@ pub mod echo {
             args: 1,
             signature: "resource{constructor(start: s64); add: func(n: s64) -> s64; history-of: func() -> list<s64>; reset: func(); steps: func(by: u8) -> stream<s64>}",
             create: |mut call| Box::pin(async move {
-                let start = call.arg::<i64>("start")?;
+                let start = call.typed_arg::<i64>("counter", "start")?;
                 call.no_more_args()?;
                 Ok(::thornback::interface::build(A::new(start).await?))
             }),
@@ -391,7 +391,7 @@ pub mod echo {
                 args: 1,
                 signature: "func(value: record{scalars: record{bool: bool, a-u8: u8, a-u16: u16, a-u32: u32, a-u64: u64, an-s8: s8, an-s16: s16, an-s32: s32, an-s64: s64, an-f32: f32, an-f64: f64, a-char: char, a-string: string}, maybe: option<string>, outcome: result<u32, string>, bare: result, pair: tuple<u8, string>, shapes: list<variant{empty, circle(f64), polygon(list<record{x: f64, y: f64}>)}>, grade: enum{low, middle, very-high}, channels: flags{red, green, blue, alpha}, bytes: list<u8>, points: list<record{x: f64, y: f64}>}) -> record{scalars: record{bool: bool, a-u8: u8, a-u16: u16, a-u32: u32, a-u64: u64, an-s8: s8, an-s16: s16, an-s32: s32, an-s64: s64, an-f32: f32, an-f64: f64, a-char: char, a-string: string}, maybe: option<string>, outcome: result<u32, string>, bare: result, pair: tuple<u8, string>, shapes: list<variant{empty, circle(f64), polygon(list<record{x: f64, y: f64}>)}>, grade: enum{low, middle, very-high}, channels: flags{red, green, blue, alpha}, bytes: list<u8>, points: list<record{x: f64, y: f64}>}",
                 run: |mut call| Box::pin(async move {
-                    let value = call.arg::<super::Nested>("value")?;
+                    let value = call.typed_arg::<super::Nested>("there-and-back", "value")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::there_and_back(value).await?)
                 }),
@@ -401,7 +401,7 @@ pub mod echo {
                 args: 1,
                 signature: "func(values: list<u16>) -> u64",
                 run: |mut call| Box::pin(async move {
-                    let values = call.arg::<Vec<u16>>("values")?;
+                    let values = call.typed_arg::<Vec<u16>>("numbers", "values")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::numbers(values).await?)
                 }),
@@ -411,7 +411,7 @@ pub mod echo {
                 args: 1,
                 signature: "func(value: option<u8>) -> option<u8>",
                 run: |mut call| Box::pin(async move {
-                    let value = call.arg::<Option<u8>>("value")?;
+                    let value = call.typed_arg::<Option<u8>>("maybe", "value")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::maybe(value).await?)
                 }),
@@ -421,8 +421,8 @@ pub mod echo {
                 args: 2,
                 signature: "func(a: s32, b: s32) -> result<s32, string>",
                 run: |mut call| Box::pin(async move {
-                    let a = call.arg::<i32>("a")?;
-                    let b = call.arg::<i32>("b")?;
+                    let a = call.typed_arg::<i32>("divide", "a")?;
+                    let b = call.typed_arg::<i32>("divide", "b")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::divide(a, b).await?)
                 }),
@@ -442,7 +442,7 @@ pub mod echo {
                 signature: "func(from: u32) -> stream<u32>",
                 run: |mut call| Box::pin(async move {
                     let sink = call.sink();
-                    let from = call.arg::<u32>("from")?;
+                    let from = call.typed_arg::<u32>("count-down", "from")?;
                     call.no_more_args()?;
                     ::thornback::interface::drive(F::count_down(from), sink).await
                 }),

@@ -37,8 +37,8 @@ pub mod images {
                 args: 2,
                 signature: "func(image: list<u8>, width: u32) -> record{width: u32, height: u32, pixels: list<u8>}",
                 run: |mut call| Box::pin(async move {
-                    let image = call.arg::<Vec<u8>>("image")?;
-                    let width = call.arg::<u32>("width")?;
+                    let image = call.typed_arg::<Vec<u8>>("resize", "image")?;
+                    let width = call.typed_arg::<u32>("resize", "width")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::resize(image, width).await?)
                 }),

@@ -13,6 +13,7 @@
 
 pub mod big_integer;
 mod ext;
+mod fit;
 mod msgpack;
 mod raw;
 mod refs;
@@ -88,35 +89,81 @@ pub(crate) fn encode_text(text: &str) -> Result<Encoded> {
     msgpack::encode(text)
 }
 
+/// Why a value cannot be read.
+pub(crate) enum Unread {
+    /// It is not what the type wants; `path` leads to where, as `.options.sizes[0]`.
+    Misfit {
+        /// The type.
+        wanted: &'static str,
+        path: String,
+        reason: String,
+    },
+    Other(Error),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Unread {
+        Unread::Other(error)
+    }
+}
+
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Error {
+        match unread {
+            Unread::Misfit { wanted, path, reason } if path.is_empty() => {
+                Error::invalid(format!("the value is not a {wanted}: {reason}"))
+            }
+            Unread::Misfit { wanted, path, reason } => {
+                let path = path.strip_prefix('.').unwrap_or(&path);
+                Error::invalid(format!("the value is not a {wanted}: {path}: {reason}"))
+            }
+            Unread::Other(error) => error,
+        }
+    }
+}
+
 /// Decodes a value. Refs inside it belong to the client of the surrounding [`with_decode_context`].
 pub(crate) fn decode<T: Data>(value: Value) -> Result<T> {
+    Ok(decode_as(value, false)?)
+}
+
+/// Decodes a value of an interface.
+pub(crate) fn decode_typed<T: Data>(value: Value) -> Result<T, Unread> {
+    decode_as(value, true)
+}
+
+fn decode_as<T: Data>(value: Value, typed: bool) -> Result<T, Unread> {
     let mut slot: Option<T> = None;
     let any: &mut dyn Any = &mut slot;
     if let Some(slot) = any.downcast_mut::<Option<Bytes>>() {
         if matches!(value.format, Format::Raw | Format::Arrow) {
             *slot = Some(value.data);
         } else {
-            *slot = Some(msgpack::decode(&value)?);
+            *slot = Some(msgpack::decode(&value, typed)?);
         }
     } else if let Some(slot) = any.downcast_mut::<Option<Vec<u8>>>() {
-        *slot = Some(if value.format == Format::Raw { value.data.into() } else { msgpack::decode(&value)? });
+        *slot = Some(if value.format == Format::Raw {
+            value.data.into()
+        } else {
+            msgpack::decode(&value, typed)?
+        });
     } else if let Some(slot) = any.downcast_mut::<Option<Tensor>>() {
         *slot = Some(if value.format == Format::Tensor {
             Tensor::from_value(value)?
         } else {
-            msgpack::decode(&value)?
+            msgpack::decode(&value, typed)?
         });
     } else {
-        return msgpack::decode(&value);
+        return msgpack::decode(&value, typed);
     }
-    slot.ok_or_else(|| Error::new(Code::Internal, "a value was decoded into nothing"))
+    slot.ok_or_else(|| Error::new(Code::Internal, "a value was decoded into nothing").into())
 }
 
 /// Decodes a short value without refs and buffers.
 pub(crate) fn decode_tiny<T: Data>(format: Format, bytes: &[u8]) -> Result<T> {
     match format {
         // No type asks for these bytes as they are.
-        Format::MsgPack => msgpack::decode_bytes(bytes),
+        Format::MsgPack => Ok(msgpack::decode_bytes(bytes, false)?),
         _ => decode(Value { format, data: Bytes::copy_from_slice(bytes), ..Value::default() }),
     }
 }

@@ -8,7 +8,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use thornback_types::{Code, Format, Value};
 
-use super::{Encoded, collect, unsupported};
+use super::fit::Trail;
+use super::{Encoded, Unread, collect, unsupported};
 use crate::{Error, Result};
 
 /// Values are cut one after the other from a block of this size, so that a small one costs no allocation of its own.
@@ -40,32 +41,43 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     Ok(Encoded { value: Value { format: Format::MsgPack, data, refs: keep.ids(), ..Value::default() }, keep })
 }
 
-pub(super) fn decode<T: DeserializeOwned>(value: &Value) -> Result<T> {
-    if value.format == Format::Raw
-        && let Some(decoded) = super::raw::decode(&value.data)
-    {
-        return Ok(decoded);
+/// Reads a value; `typed` is for one of an interface, where there is more to refuse.
+pub(super) fn decode<T: DeserializeOwned>(value: &Value, typed: bool) -> Result<T, Unread> {
+    if value.format == Format::Raw {
+        if typed {
+            let trail = Trail::new(true);
+            return T::deserialize(trail.follow(super::raw::Raw(&value.data)))
+                .map_err(|error| misfit::<T>(trail.tell(&error)));
+        }
+        if let Some(decoded) = super::raw::decode(&value.data) {
+            return Ok(decoded);
+        }
     }
     if value.format != Format::MsgPack {
-        return Err(unsupported::<T>(value));
+        return Err(unsupported::<T>(value).into());
     }
-    decode_bytes(&value.data)
+    decode_bytes(&value.data, typed)
 }
 
-pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8], typed: bool) -> Result<T, Unread> {
+    let whole = |reason: &str| misfit::<T>((String::new(), reason.to_owned()));
     if !super::text::is_utf8(bytes) {
-        return Err(mismatch::<T>("it has text that is not UTF-8"));
+        return Err(whole("it has text that is not UTF-8"));
     }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
     deserializer.set_max_depth(DEPTH_MAX);
-    let decoded = T::deserialize(&mut deserializer).map_err(|error| mismatch::<T>(&error.to_string()))?;
+    let trail = Trail::new(typed);
+    let decoded = match T::deserialize(trail.follow(&mut deserializer)) {
+        Ok(decoded) => decoded,
+        Err(error) => return Err(misfit::<T>(trail.tell(&error))),
+    };
     // The reader does not tell what is left, but it fails in just one way where nothing is.
     match IgnoredAny::deserialize(&mut deserializer) {
         Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(decoded),
-        _ => Err(mismatch::<T>("more bytes follow the value")),
+        _ => Err(whole("more bytes follow the value")),
     }
 }
 
-fn mismatch<T>(reason: &str) -> Error {
-    Error::invalid(format!("the value is not a {}: {reason}", std::any::type_name::<T>()))
+fn misfit<T>((path, reason): (String, String)) -> Unread {
+    Unread::Misfit { wanted: std::any::type_name::<T>(), path, reason }
 }

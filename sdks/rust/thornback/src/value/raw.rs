@@ -10,7 +10,8 @@ pub(super) fn decode<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
     T::deserialize(Raw(data)).ok()
 }
 
-struct Raw<'a>(&'a [u8]);
+/// A deserializer that has these bytes and nothing else.
+pub(super) struct Raw<'a>(pub(super) &'a [u8]);
 
 impl<'de> Deserializer<'de> for Raw<'_> {
     type Error = Error;

@@ -10,7 +10,7 @@ use thornback_wire::v1;
 use super::inbox::{Call, Declared};
 use super::{Context, Sink};
 use crate::link::Fetched;
-use crate::value::{Data, Encoded, decode, encode_owned, with_decode_context};
+use crate::value::{Data, Encoded, Unread, decode, decode_typed, encode_owned, with_decode_context};
 use crate::{Error, Result};
 
 /// A call with its arguments still encoded.
@@ -40,17 +40,40 @@ impl Invocation {
     /// # Errors
     /// If it is missing or cannot be decoded.
     pub fn arg<T: Data>(&mut self, name: &str) -> Result<T> {
+        let arg = self.take(name)?;
+        self.read(arg, |value| decode(value).map_err(Unread::from)).map_err(|unread| {
+            let error = Error::from(unread);
+            let message = format!("argument `{name}` of {}: {}", self.declared.function, error.message());
+            Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
+        })
+    }
+
+    /// The same for the parameter of an interface's function, which are called `name` and `function` there.
+    ///
+    /// # Errors
+    /// If it is missing, or does not fit; then with the path to what is wrong, as `resize.options.width: 70000 is not a u16`.
+    pub fn typed_arg<T: Data>(&mut self, function: &str, name: &str) -> Result<T> {
+        let arg = self.take(name)?;
+        self.read(arg, decode_typed).map_err(|unread| match unread {
+            Unread::Misfit { path, reason, .. } => {
+                Error::invalid(format!("{function}.{name}{path}: {reason}"))
+            }
+            Unread::Other(error) => {
+                let message = format!("{function}.{name}: {}", error.message());
+                Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
+            }
+        })
+    }
+
+    fn take(&mut self, name: &str) -> Result<v1::Arg> {
         let arg = match self.args.front() {
             Some(first) if first.keyword.is_empty() => self.args.pop_front(),
             _ => self.args.iter().position(|arg| arg.keyword == name).and_then(|at| self.args.remove(at)),
         };
-        let Some(arg) = arg else {
-            return Err(Error::new(
-                Code::WrongArity,
-                format!("{} was called without its argument `{name}`", self.declared.function),
-            ));
-        };
-        self.read(arg).map_err(|error| self.about_argument(name, &error))
+        arg.ok_or_else(|| {
+            let message = format!("{} was called without its argument `{name}`", self.declared.function);
+            Error::new(Code::WrongArity, message)
+        })
     }
 
     /// Says that all arguments were taken.
@@ -86,7 +109,11 @@ impl Invocation {
         Sink::new(self.context.clone(), self.call.clone(), self.declared.stream_window)
     }
 
-    fn read<T: Data>(&self, arg: v1::Arg) -> Result<T> {
+    fn read<T: Data>(
+        &self,
+        arg: v1::Arg,
+        decode: impl FnOnce(Value) -> Result<T, Unread>,
+    ) -> Result<T, Unread> {
         match arg.arg {
             Some(v1::arg::Arg::Value(value)) => {
                 let value = Value::try_from(value).map_err(|invalid| Error::from(invalid.failure()))?;
@@ -106,14 +133,9 @@ impl Invocation {
                 with_decode_context(&self.context, || decode(fetched.into_value()?))
             }
             Some(v1::arg::Arg::Ref(_)) | None => {
-                Err(Error::new(Code::Internal, "the node sent an argument that is no value"))
+                Err(Error::new(Code::Internal, "the node sent an argument that is no value").into())
             }
         }
-    }
-
-    fn about_argument(&self, name: &str, error: &Error) -> Error {
-        let message = format!("argument `{name}` of {}: {}", self.declared.function, error.message());
-        Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
     }
 }
 

@@ -1,10 +1,14 @@
 //! What `thornback gen` writes for Rust, as client and as worker, and a worker of another interface.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
 use futures_util::stream;
 use thornback::interface::Outcome;
-use thornback::{Code, Pool, Result, Stream, Worker};
+use thornback::{Client, Code, Data, Pool, RefStream, Result, Stream, Worker};
 
-use crate::support::{pool_named, with_client};
+use crate::support::{block_on, eventually, options, pool_named, server, with_client, worker_command};
 use everything::echo::{self, Counter, CounterActor};
 use everything::{Channels, Level, Nested, Point, Scalars, Shape, shapes};
 
@@ -24,7 +28,7 @@ impl shapes::Functions for Service {
     async fn area(shape: Shape) -> Result<f64> {
         Ok(match shape {
             Shape::Empty => 0.0,
-            Shape::Circle(radius) => radius * radius,
+            Shape::Circle(radius) => 3.0 * radius * radius,
             Shape::Polygon(points) => points.len() as f64,
         })
     }
@@ -44,7 +48,7 @@ impl echo::Functions for Service {
     }
 
     async fn divide(a: i32, b: i32) -> Result<Outcome<i32, String>> {
-        Ok(a.checked_div(b).ok_or_else(|| "by nothing".to_owned()).into())
+        Ok(a.checked_div(b).ok_or_else(|| "division by zero".to_owned()).into())
     }
 
     async fn nothing() -> Result<()> {
@@ -56,38 +60,38 @@ impl echo::Functions for Service {
     }
 }
 
-struct Sums(Vec<i64>);
+struct Tally {
+    sum: i64,
+    history: Vec<i64>,
+}
 
-impl CounterActor for Sums {
+impl CounterActor for Tally {
     async fn new(start: i64) -> Result<Self> {
-        Ok(Sums(vec![start]))
+        Ok(Tally { sum: start, history: Vec::new() })
     }
 
     async fn add(&mut self, n: i64) -> Result<i64> {
-        let sum = self.0.last().copied().unwrap_or(0) + n;
-        self.0.push(sum);
-        Ok(sum)
+        self.sum += n;
+        self.history.push(n);
+        Ok(self.sum)
     }
 
     async fn history_of(&mut self) -> Result<Vec<i64>> {
-        Ok(self.0.clone())
+        Ok(self.history.clone())
     }
 
     fn steps(&mut self, by: u8) -> impl Stream<Item = Result<i64>> + Send {
-        let last = self.0.last().copied().unwrap_or(0);
-        let steps: Vec<i64> = (1..=3).map(|n| last + n * i64::from(by)).collect();
-        self.0.extend(&steps);
-        stream::iter(steps.into_iter().map(Ok))
+        stream::iter((0..self.sum).step_by(by.into()).map(Ok))
     }
 
     async fn reset(&mut self) -> Result<()> {
-        self.0 = vec![0];
+        self.sum = 0;
         Ok(())
     }
 }
 
 pub fn register(worker: Worker) -> Worker {
-    echo::serve_counter::<Sums>(echo::serve::<Service>(shapes::serve::<Service>(worker)))
+    echo::serve_counter::<Tally>(echo::serve::<Service>(shapes::serve::<Service>(worker)))
 }
 
 /// The pool of the other tests, and what it has to serve.
@@ -128,35 +132,101 @@ fn nested() -> Nested {
 fn every_type_goes_there_and_back() {
     with_client(|client| async move {
         client.declare_pool(typed("typed")).await?;
-        let bare = Nested {
-            maybe: None,
-            outcome: Outcome::Ok(1),
-            shapes: Vec::new(),
-            channels: Channels::default(),
-            ..nested()
-        };
-        for value in [nested(), bare] {
-            assert_eq!(echo::THERE_AND_BACK.submit(&client, &value).await?, value);
-        }
-        assert_eq!(echo::MAYBE.submit(&client, None).await?, None);
-        assert_eq!(echo::DIVIDE.submit(&client, 7, 2).await?, Outcome::Ok(3));
-        assert_eq!(echo::DIVIDE.submit(&client, 7, 0).await?, Outcome::Err("by nothing".to_owned()));
-        assert_eq!(shapes::AREA.submit(&client, Shape::Circle(3.0)).await?, 9.0);
-        echo::NOTHING.submit(&client).await?;
-        let mut items = echo::COUNT_DOWN.submit(&client, 3);
-        let mut all = Vec::new();
-        while let Some(item) = items.next().await {
-            all.push(item?);
-        }
-        assert_eq!(all, [3, 2, 1]);
+        there_and_back(&client).await
+    });
+}
 
-        let counter: Counter = echo::COUNTER.create(&client, 10);
-        assert_eq!(counter.add(5).await?, 15);
-        let mut steps = counter.steps(2);
-        while steps.next().await.is_some() {}
-        assert_eq!(counter.history_of().await?, [10, 15, 17, 19, 21]);
-        counter.reset().await?;
-        assert_eq!(counter.history_of().await?, [0]);
+async fn there_and_back(client: &Client) -> Result<()> {
+    let bare = Nested {
+        maybe: None,
+        outcome: Outcome::Ok(1),
+        shapes: Vec::new(),
+        channels: Channels::default(),
+        ..nested()
+    };
+    for value in [nested(), bare] {
+        assert_eq!(echo::THERE_AND_BACK.submit(client, &value).await?, value);
+    }
+    assert_eq!(echo::NUMBERS.submit(client, vec![1, u16::MAX]).await?, 65536);
+    assert_eq!(echo::MAYBE.submit(client, None).await?, None);
+    assert_eq!(echo::MAYBE.submit(client, Some(0)).await?, Some(0));
+    assert_eq!(echo::DIVIDE.submit(client, 7, 2).await?, Outcome::Ok(3));
+    assert_eq!(echo::DIVIDE.submit(client, 7, 0).await?, Outcome::Err("division by zero".to_owned()));
+    assert_eq!(shapes::AREA.submit(client, Shape::Circle(3.0)).await?, 27.0);
+    echo::NOTHING.submit(client).await?;
+    assert_eq!(all(echo::COUNT_DOWN.submit(client, 3)).await?, [3, 2, 1]);
+
+    let counter: Counter = echo::COUNTER.create(client, 10);
+    assert_eq!(counter.add(-5).await?, 5);
+    assert_eq!(all(counter.steps(2)).await?, [0, 2, 4]);
+    assert_eq!(counter.history_of().await?, [-5]);
+    counter.reset().await?;
+    assert_eq!(all(counter.steps(1)).await?, [] as [i64; 0]);
+    Ok(())
+}
+
+async fn all<T: Data>(mut items: RefStream<T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(item?);
+    }
+    Ok(all)
+}
+
+/// A command that runs `sdks/gen/tests/python_peer.py`.
+fn python_peer(mode: &str) -> [String; 3] {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let python = std::env::var_os("THORNBACK_TEST_PYTHON")
+        .map_or_else(|| repository.join("target/venv-test/bin/python"), PathBuf::from);
+    assert!(
+        python.exists(),
+        "no Python at {}; `cargo xtask test --only ruff` makes one, or name one in THORNBACK_TEST_PYTHON",
+        python.display()
+    );
+    let peer = repository.join("sdks/gen/tests/python_peer.py");
+    [python.display().to_string(), peer.display().to_string(), mode.to_owned()]
+}
+
+#[test]
+fn python_serves_every_type() {
+    block_on(async {
+        let client = options().local().await?;
+        let pool = Pool::new("python").command(python_peer("worker"));
+        client.declare_pool(pool.interface(echo::INTERFACE).interface(shapes::INTERFACE)).await?;
+        there_and_back(&client).await
+    });
+}
+
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Fails where it has ended, as it should have.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn python_calls_with_every_type() {
+    block_on(async {
+        let [python, peer, mode] = python_peer("driver");
+        let driver = Command::new(python)
+            .args([peer, mode])
+            .args(worker_command())
+            .env("THORNBACK_BINARY", server())
+            .spawn()
+            .expect("the driver starts");
+        let mut driver = Running(driver);
+        let mut ended = None;
+        eventually("the driver ends", || {
+            ended = driver.0.try_wait().expect("it can be waited for");
+            std::future::ready(ended.is_some())
+        })
+        .await;
+        // Its standard error, which is this program's, says why.
+        assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
         Ok(())
     });
 }
@@ -169,7 +239,26 @@ fn what_does_not_fit_is_refused_before_it_runs() {
             thornback::Task::named("echo.maybe");
         let error = untyped.submit(&client, 300).await.expect_err("300 is no u8");
         assert_eq!(error.code(), Some(Code::InvalidArgument), "{error:?}");
-        assert!(error.message().contains("value") && error.message().contains("300"), "{error}");
+        assert_eq!(error.message(), "maybe.value: 300 is not a u8");
+        let numbers: thornback::Task<(Vec<i64>,), thornback::Ref<u64>> =
+            thornback::Task::named("echo.numbers");
+        let error = numbers.submit(&client, vec![1, 70000]).await.expect_err("70000 is no u16");
+        assert_eq!(error.message(), "numbers.values[1]: 70000 is not a u16");
+        assert_eq!(error.code(), Some(Code::InvalidArgument), "{error:?}");
+        type Points = Vec<BTreeMap<String, u64>>;
+        let area: thornback::Task<(BTreeMap<String, Points>,), thornback::Ref<f64>> =
+            thornback::Task::named("shapes.area");
+        let point = BTreeMap::from([("x".to_owned(), 0), ("y".to_owned(), u64::MAX)]);
+        let shape = BTreeMap::from([("polygon".to_owned(), vec![point])]);
+        let error = area.submit(&client, shape).await.expect_err("no f64 is that");
+        assert_eq!(error.message(), "area.shape.polygon[0].y: 18446744073709551615 is not an f64");
+        let counter = thornback::Class::<(String,), thornback::ActorHandle>::named("echo.counter")
+            .create(&client, "ten");
+        let error = thornback::Method::<(u8,), thornback::Ref<i64>>::named("add")
+            .call(&counter, 1)
+            .await
+            .expect_err("there is no such actor");
+        assert!(format!("{error:?}").contains(r#"counter.start: "ten" is not an s64"#), "{error:?}");
 
         let other: thornback::Task<(u8,), thornback::Ref<u8>> =
             thornback::Task::typed("echo.maybe", "func(value: u8) -> u8");

@@ -54,8 +54,14 @@ pub fn pool() -> Pool {
 
 /// [`pool`] by another name.
 pub fn pool_named(name: &str) -> Pool {
+    let worker_names = functions::names();
+    worker_names.into_iter().fold(Pool::new(name).command(worker_command()), Pool::function)
+}
+
+/// What starts this program as a worker.
+pub fn worker_command() -> [String; 6] {
     let program = std::env::current_exe().expect("the path of this program");
-    let command = [
+    [
         program.to_string_lossy().as_ref(),
         "worker_process",
         "--exact",
@@ -63,9 +69,7 @@ pub fn pool_named(name: &str) -> Pool {
         "--quiet",
         "--test-threads=1",
     ]
-    .map(str::to_string);
-    let worker_names = functions::names();
-    worker_names.into_iter().fold(Pool::new(name).command(command), Pool::function)
+    .map(str::to_string)
 }
 
 /// The worker process: serves until its node is gone.
