@@ -96,6 +96,7 @@ fn rust(repo: &Repo, tally: &mut Tally) -> Result {
     Program::cargo(repo.root())
         .args(["test", "--workspace", "--all-features", "--locked", "--no-fail-fast"])
         .env("THORNBACK_BINARY", server)
+        .env("THORNBACK_TEST_PYTHON", python_tools(repo)?.path("python"))
         .watch(|line| tally.see_libtest(line))
 }
 
