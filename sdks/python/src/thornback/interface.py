@@ -122,12 +122,16 @@ class _Float(Codec[float]):
             raise ValueError(f"{path}: {value} is not {self._what}: it is too large") from None
 
     def decode(self, value: Any, path: str) -> float:
-        if type(value) is not float and (type(value) is not int or int(float(value)) != value):
+        if type(value) is not float and type(value) is not int:
             raise _misfit(path, value, self._what)
         try:
-            return self._fit(float(value))
+            fitting = self._fit(float(value))
         except OverflowError:
             raise _errors.MisfitError(f"{path}: {value} is not {self._what}: it is too large") from None
+        if type(value) is int and fitting != value:
+            # Python compares integers and floats exactly.
+            raise _misfit(path, value, self._what)
+        return fitting
 
     def _fit(self, value: float) -> float:
         if not self._narrow or math.isnan(value):
