@@ -1,4 +1,4 @@
-//! Typed interfaces: a WIT file becomes a small model ([`Package`]), canonical signatures ([`signature`]) and, by an emitter for each language
+//! Typed interfaces: a WIT file becomes a small model ([`Package`]), canonical signatures (`signature`) and, by an emitter for each language
 //! ([`emit`]), clients and workers.
 //!
 //! This crate reads and writes text. It opens no file or socket, knows no message of the protocol, and links no SDK: what it emits is written against the
