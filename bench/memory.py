@@ -3,8 +3,8 @@
     python bench/memory.py [--tasks 1000000] [--json FILE]
 
 It starts a server of its own, runs the tasks in batches of a thousand, prints the server's memory as it goes, and ends with status 1 if the
-last figure is more than 5 % above the first. A figure is the median of what the server had after each of the ten batches before, because
-an allocator gives pages back when it sees fit. It is what `ps` shows (`VmRSS`) without pages of the shared object store (`RssShmem`), which
+last figure is more than 5 % above the first. A figure is what the server has a second after the last of its batches, because an allocator
+gives pages back when it sees fit. It is what `ps` shows (`VmRSS`) without pages of the shared object store (`RssShmem`), which
 belong to the objects in it. How much of it is the heap (`RssAnon`) is printed beside it: there, a page of the allocator is a percent.
 """
 
@@ -13,9 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
-from collections import deque
+import time
 from pathlib import Path
 
 import thornback
@@ -38,8 +37,11 @@ def main() -> int:
 
     thornback.init()
     server = server_pid()
+    # What a worker's session takes is not for the tasks to answer for.
+    thornback.get(work.remote(0))
+    while sum(node["workers"] for node in thornback.nodes()) < (os.cpu_count() or 1):
+        time.sleep(0.01)
     rows: list[dict[str, int]] = []
-    after_batches: deque[dict[str, int]] = deque(maxlen=WARM // BATCH)
     done = 0
     for target in [WARM, *(arguments.tasks * step // 10 for step in range(1, 11))]:
         while done < target:
@@ -48,9 +50,9 @@ def main() -> int:
                 print("a task gave a wrong result", file=sys.stderr)
                 return 1
             done += count
-            after_batches.append(resident(server))
-        whole = int(statistics.median(memory["VmRSS"] - memory["RssShmem"] for memory in after_batches))
-        heap = int(statistics.median(memory["RssAnon"] for memory in after_batches))
+        time.sleep(1)
+        memory = resident(server)
+        whole, heap = memory["VmRSS"] - memory["RssShmem"], memory["RssAnon"]
         rows.append({"tasks": done, "bytes": whole, "heap": heap})
         ratios = whole / rows[0]["bytes"], heap / rows[0]["heap"]
         print(f"{done:>9,} tasks  {whole / 1e6:6.2f} MB  {ratios[0]:.3f}   heap {heap / 1e6:6.2f} MB  {ratios[1]:.3f}", flush=True)

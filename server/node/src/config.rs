@@ -39,8 +39,6 @@ pub struct Config {
     pub exit_with_stdin: bool,
     /// The program's version, for `Welcome` and `Status`.
     pub version: &'static str,
-    /// Called a few times a second on the node's thread, also while there is nothing to do: for what the program has to see to now and then.
-    pub upkeep: fn(),
 }
 
 /// Where a node listens.

@@ -43,8 +43,10 @@ class Template:
 
     def __init__(self, control: socket.socket, named: Sequence[str] = ()) -> None:
         self._control = control
-        self._later = [*named, "thornback._worker_async"]
+        self._named = list(named)
         """What is still to be imported for the children after the first."""
+        self._idle = ["thornback._worker_async"]
+        """And once there is nothing else to do."""
         self._has_forked = False
         self._pid = os.getpid()
         self._text = b""
@@ -63,10 +65,11 @@ class Template:
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
         while True:
-            ready = poll.poll(_IDLE_MS if self._has_forked and self._later else None)
+            ready = poll.poll(_IDLE_MS if self._has_forked and (self._named or self._idle) else None)
             if not ready:
                 # The first results are on their way; now there is time for what only some workers need.
-                self._warm()
+                _import([*self._named, *self._idle])
+                self._named, self._idle = [], []
                 continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
@@ -102,8 +105,9 @@ class Template:
         if not isinstance(launch, int) or len(self._descriptors) < 2:
             return  # Of a later version of the protocol.
         out, err = self._descriptors.popleft(), self._descriptors.popleft()
-        if self._has_forked:
-            self._warm()
+        if self._has_forked and self._named:
+            _import(self._named)
+            self._named = []
         self._has_forked = True
         pid = os.fork()
         if pid == 0:
@@ -117,11 +121,6 @@ class Template:
         os.close(err)
         self._children[pid] = launch
         self._say({"forked": launch, "pid": pid})
-
-    def _warm(self) -> None:
-        if self._later:
-            names, self._later = self._later, []
-            _import(names)
 
     def _become_worker(self, launch: int, out: int, err: int) -> None:
         status = 70
