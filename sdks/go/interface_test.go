@@ -208,7 +208,8 @@ func TestAnInterfaceIsCalledByPython(t *testing.T) {
 }
 
 func TestAWorkerOrCallOfAnotherInterfaceIsRefused(t *testing.T) {
-	ctx, client := begin(t)
+	// A node of its own: an unknown function might be of the pool without workers that this declares.
+	ctx, client := alone(t, thornback.NodeCPUs(4))
 	wantMismatch := func(pool string, contract *thornback.Contract, words string) {
 		t.Helper()
 		task, err := thornback.NewContractTask[any](client, contract, thornback.InPool(pool))
