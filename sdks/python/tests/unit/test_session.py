@@ -445,16 +445,24 @@ class TestInterruption:
             # Not while it still sends: then the session cannot tell how much went out, and resumes.
             while sys._current_frames()[main].f_code.co_name != "_receive":
                 time.sleep(0.001)
-            signal.pthread_kill(main, signal.SIGINT)
+            # One that comes right before the system call is heard after it, as everywhere in Python: people press it again, too.
+            while not caught.wait(0.2):
+                signal.pthread_kill(main, signal.SIGINT)
 
+        def ctrl_c(_number: int, _frame: object) -> None:
+            if not caught.is_set():
+                raise KeyboardInterrupt
+
+        caught = threading.Event()
         main = threading.get_ident()
         thread = threading.Thread(target=interrupt)
         # Who starts the tests in the background has them ignore Ctrl-C.
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        before = signal.signal(signal.SIGINT, ctrl_c)
         try:
             thread.start()
             with pytest.raises(KeyboardInterrupt):
                 thornback.get(ref)
+            caught.set()
             thread.join()
         finally:
             signal.signal(signal.SIGINT, before)
