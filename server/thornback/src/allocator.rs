@@ -77,7 +77,7 @@ const PURGE_DELAY: mi_option_t = 15;
 const PAGE_FULL_RETAIN: mi_option_t = 36;
 
 /// Has memory that becomes free go back to the system at once. What the server takes is then what it needs, before and after a million tasks, and not
-/// what bursts have once needed: kept for a tenth of a second, it was 1.16 times what it was after ten thousand, where it is now 1.03.
+/// what bursts have once needed: kept for a tenth of a second, it was a tenth more in the middle of batches.
 ///
 /// That has its price: 0.18 page faults and 0.015 system calls for each of a thousand tasks in flight, where keeping it would take 0.006 and 0.0002.
 pub(crate) fn keep_nothing_back() {
