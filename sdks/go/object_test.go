@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 
@@ -154,6 +155,22 @@ func TestWhatDoesNotFitTheStoreIsRefused(t *testing.T) {
 	for i, ref := range refs {
 		if got, err := ref.Get(ctx); err != nil || len(got) != 10*mib || got[0] != byte(i) {
 			t.Fatal(i, len(got), err)
+		}
+	}
+}
+
+func TestRoomIsFoundWhereOnlyGarbageIsInTheWay(t *testing.T) {
+	ctx, client := alone(t, thornback.NodeStoreBytes(16*mib), thornback.NodeCPUs(1))
+	// Nothing here makes the collector run by itself.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for i := range 6 {
+		ref, err := thornback.Put(ctx, client, noise(6*mib))
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		view, err := thornback.As[thornback.View](ref).Get(ctx)
+		if err != nil || view.Len() != 6*mib {
+			t.Fatal(i, view, err)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,6 +21,9 @@ const (
 	writeBytes = 256 << 10
 	// From here on two goroutines copy: one does not saturate the memory of most machines.
 	copyAloneMax = 8 << 20
+	// Before it says that the store is full (DATA-020) the node waits for room, ten seconds as it comes.
+	collectAfter = 100 * time.Millisecond
+	collectEvery = time.Second
 )
 
 // fetch is one question where an object can be read. Its answer holds a pin.
@@ -63,9 +68,7 @@ func (l *link) readStored(ctx context.Context, id ID, target any) error {
 	unblock := block(ctx, l)
 	defer unblock()
 	l.sess.Flush()
-	select {
-	case <-f.done:
-	case <-ctx.Done():
+	if !answered(ctx, f.done) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		select {
@@ -277,16 +280,36 @@ func (l *link) create(ctx context.Context, id ID, size uint64, task ID, attempt 
 		return wire.Location{}, err
 	}
 	l.sess.Flush()
-	select {
-	case <-c.done:
+	if answered(ctx, c.done) {
 		return c.location, c.err
-	case <-ctx.Done():
-		l.mu.Lock()
-		delete(l.creates, id)
-		l.mu.Unlock()
-		// Behind the Create, so whatever became of it is taken back.
-		l.abort(id)
-		return wire.Location{}, waited(ctx, "the node had no room for an object of %d bytes in time", size)
+	}
+	l.mu.Lock()
+	delete(l.creates, id)
+	l.mu.Unlock()
+	// Behind the Create, so whatever became of it is taken back.
+	l.abort(id)
+	return wire.Location{}, waited(ctx, "the node had no room for an object of %d bytes in time", size)
+}
+
+// collected is when answered last had garbage collected, in nanoseconds of the Unix clock.
+var collected atomic.Int64
+
+// answered waits for what needs room in the store, until ctx is done. Where that takes long, the room may be held by views and refs that are garbage: the
+// collector does not know how large the store is, and might not run for minutes.
+func answered(ctx context.Context, done <-chan struct{}) bool {
+	patience := time.NewTicker(collectAfter)
+	defer patience.Stop()
+	for {
+		select {
+		case <-done:
+			return true
+		case <-ctx.Done():
+			return false
+		case now := <-patience.C:
+			if last := collected.Load(); now.UnixNano()-last >= int64(collectEvery) && collected.CompareAndSwap(last, now.UnixNano()) {
+				runtime.GC()
+			}
+		}
 	}
 }
 

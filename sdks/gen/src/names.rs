@@ -23,6 +23,12 @@ pub(crate) fn pascal(name: &str) -> String {
     text
 }
 
+/// `max-width` as `maxWidth`.
+pub(crate) fn camel(name: &str) -> String {
+    let (first, rest) = name.split_once('-').unwrap_or((name, ""));
+    format!("{}{}", first.to_ascii_lowercase(), pascal(rest))
+}
+
 /// Gives names of one scope out, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {

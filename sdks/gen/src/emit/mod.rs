@@ -46,6 +46,11 @@ pub fn emit(lang: Lang, package: &Package) -> Vec<File> {
     }
 }
 
+/// A literal in Python, Go and TypeScript. Names and signatures have no characters that would need more.
+fn quote(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// The first lines of what is emitted, without marks of comments.
 fn banner(package: &Package) -> String {
     format!(

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::emit::{File, banner};
+use crate::emit::{File, banner, quote};
 use crate::model::{Actor, Function, Gives, Interface, Kind, Package, Param, Scalar, Type, TypeDef, TypeId};
 use crate::names::{Scope, pascal, shout, snake};
 
@@ -685,9 +685,4 @@ impl Python<'_> {
         }
         self.line(indent, "\"\"\"");
     }
-}
-
-/// A literal. Names and signatures have no characters that would need more.
-fn quote(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

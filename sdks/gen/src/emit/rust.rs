@@ -107,7 +107,7 @@ impl Rust<'_> {
                 self.line(0, "}");
                 self.blank();
                 self.line(0, DERIVES);
-                self.line(0, &format!("#[serde({SERDE})]"));
+                self.line(0, &format!("#[serde({SERDE}, rename = {name:?})]"));
                 self.line(0, &format!("enum {wire} {{"));
                 for (case, own) in cases.iter().zip(&own) {
                     self.line(1, &format!("#[serde(rename = {:?})]", case.name));
@@ -214,7 +214,7 @@ impl Rust<'_> {
                 Scalar::String => "String",
             }
             .to_owned(),
-            Type::Bytes => "Vec<u8>".to_owned(),
+            Type::Bytes => "::thornback::Bytes".to_owned(),
             Type::List(item) => format!("Vec<{}>", self.ty(item, from)),
             Type::Option(some) => format!("Option<{}>", self.ty(some, from)),
             Type::Result(ok, err) => {
@@ -397,13 +397,17 @@ impl Rust<'_> {
             ),
         );
         self.blank();
-        self.docs(1, &actor.docs, &format!("A handle of an actor `{}`.", actor.served));
+        let about = match actor.docs.trim() {
+            "" => format!("A handle of an actor `{}`.", actor.served),
+            docs => docs.to_owned(),
+        };
+        self.docs(1, &format!("{about}\n\nCalls through one that was made of an actor of another class fail with `Code::InvalidArgument`."), "");
         self.line(1, "#[derive(Debug, Clone)]");
         self.line(1, &format!("pub struct {handle}(pub ::thornback::ActorHandle);"));
         self.blank();
         self.line(1, &format!("impl From<::thornback::ActorHandle> for {handle} {{"));
         self.line(2, &format!("fn from(handle: ::thornback::ActorHandle) -> {handle} {{"));
-        self.line(3, &format!("{handle}(handle)"));
+        self.line(3, &format!("{handle}(handle.of_class({:?}))", actor.served));
         self.line(2, "}");
         self.line(1, "}");
         if !actor.methods.is_empty() {
@@ -421,7 +425,7 @@ impl Rust<'_> {
             let (tuple, gives) = (self.tuple(&method.params), self.gives(&method.gives));
             self.docs(2, &method.docs, &format!("Calls `{}`.", method.name));
             self.line(2, &format!("pub fn {name}(&self{declared}) -> {gives} {{"));
-            self.line(3, &format!("static METHOD: ::thornback::Method<{tuple}, {gives}> = ::thornback::Method::named({:?});", method.name));
+            self.line(3, &format!("static METHOD: ::thornback::Method<{tuple}, {gives}> = ::thornback::Method::typed({:?});", method.name));
             self.line(3, &format!("METHOD.call(&self.0{passed})"));
             self.line(2, "}");
         }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::emit::{File, banner};
+use crate::emit::{File, banner, quote};
 use crate::model::{Actor, Function, Gives, Interface, Kind, Package, Param, Scalar, Type, TypeDef, TypeId};
-use crate::names::{Scope, pascal, snake};
+use crate::names::{Scope, camel, pascal, snake};
 
 /// Names that cannot be given to anything: keywords, and what the code around parameters uses.
 const RESERVED: &[&str] = &[
@@ -109,12 +109,6 @@ pub(super) fn emit(package: &Package) -> File {
     let mut ts = Ts { package, names, codecs, text: String::new() };
     ts.module(&interfaces);
     File { path: format!("{}.ts", snake(&package.name)), text: ts.text }
-}
-
-/// `max-width` as `maxWidth`.
-fn camel(name: &str) -> String {
-    let (first, rest) = name.split_once('-').unwrap_or((name, ""));
-    format!("{}{}", first.to_ascii_lowercase(), pascal(rest))
 }
 
 /// The names of an interface's parts in the module.
@@ -632,9 +626,4 @@ impl Ts<'_> {
 /// What the interface says of it, or what it is.
 fn about(docs: &str, otherwise: &str) -> String {
     if docs.trim().is_empty() { otherwise.to_owned() } else { docs.to_owned() }
-}
-
-/// A literal. Names and signatures have no characters that would need more.
-fn quote(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -64,13 +64,11 @@ func (s *Session) receive(carrier Carrier) error {
 // violated tells the node that it broke the protocol, and gives the end of the session.
 func (s *Session) violated(code uint32, err error) error {
 	end := endError(code, "the node broke the protocol: %v", err)
-	// The writer may be waiting for a node that takes nothing: then the end of the connection has to do.
-	if s.sendMu.TryLock() {
+	s.lastWords(func() {
 		if !s.broken {
 			s.goodbye(end.Failure)
 		}
-		s.sendMu.Unlock()
-	}
+	})
 	return end
 }
 

@@ -539,22 +539,29 @@ func (s *Session) Close() {
 		<-s.done
 		return
 	}
+	s.lastWords(func() {
+		if !s.sendReady() {
+			s.goodbye(nil)
+		}
+	})
+	s.end(endError(codeConnectionLost, "the session was closed"))
+}
+
+// lastWords has send say something once the writer is done with what it is at. Where the node takes nothing, which is found out in a moment, the end of the
+// connection has to do.
+func (s *Session) lastWords(send func()) {
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
 		s.sendMu.Lock()
 		defer s.sendMu.Unlock()
-		if s.sendReady() {
-			return // Nothing more can be sent; the end of the connection says the rest.
-		}
-		s.goodbye(nil)
+		send()
 	}()
 	select {
 	case <-finished:
 	case <-s.done:
 	case <-time.After(goodbyeTimeout):
 	}
-	s.end(endError(codeConnectionLost, "the session was closed"))
 }
 
 // goodbye sends the last frame. `sendMu` is held.

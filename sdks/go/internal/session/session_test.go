@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -287,6 +288,21 @@ func TestANodeThatBreaksTheProtocolIsLeft(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestAViolationIsToldThoughSomethingElseIsJustBeingSent(t *testing.T) {
+	s, r, p, _ := open(t, nil)
+	s.sendMu.Lock()
+	p.writeBytes([]byte{0xff, 0xff})
+	// Until the reader has come to say so, which nothing shows.
+	time.Sleep(20 * time.Millisecond)
+	s.sendMu.Unlock()
+	if f := p.read().GetOps()[0].GetGoodbye().GetFailure(); f.GetCode() != codeMalformedFrame {
+		t.Fatal(f)
+	}
+	if end := r.end(t); end.Failure.GetCode() != codeMalformedFrame {
+		t.Fatal(end)
 	}
 }
 

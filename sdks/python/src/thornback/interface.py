@@ -10,6 +10,7 @@ not a u16``.
 
 from __future__ import annotations
 
+import abc
 import enum
 import inspect
 import math
@@ -50,16 +51,16 @@ class Err(Generic[E]):
 # ------------------------------------------------------------------------------------------------------------------------------- values
 
 
-class Codec(Generic[T]):
+class Codec(abc.ABC, Generic[T]):
     """The way of one type to a portable value and back. `path` says of what, for those who are told that it does not fit."""
 
+    @abc.abstractmethod
     def encode(self, value: T, path: str) -> Any:
         """A portable value. Raises `TypeError` or `ValueError`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def decode(self, value: Any, path: str) -> T:
         """From a portable value. Raises `MisfitError`."""
-        raise NotImplementedError
 
 
 def _wrong(path: str, value: Any, what: str) -> TypeError:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import thornback
-from tests.unit.peer import Peer, runtime_of
-from thornback import _context, _runtime
+from thornback import _context
 from thornback._execute import Target
 from thornback._gen import session_pb2, task_pb2, value_pb2, worker_pb2
 from thornback._session import frames
-
-
-@pytest.fixture
-def peer() -> Peer:
-    return Peer()
-
-
-@pytest.fixture
-def runtime(peer: Peer) -> Iterator[Any]:
-    runtime = runtime_of(peer)
-    _runtime.current = runtime
-    yield runtime
-    _runtime.current = None
-    runtime.close()
 
 
 def take(*args: Any, **kwargs: Any) -> None: ...

@@ -5,30 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import msgpack
 import pytest
 
 import thornback
-from tests.unit.peer import Peer, runtime_of
-from thornback import _runtime, _values
+from tests.unit.peer import Peer
+from thornback import _values
 from thornback._gen import session_pb2
-
-
-@pytest.fixture
-def peer() -> Peer:
-    return Peer()
-
-
-@pytest.fixture
-def runtime(peer: Peer) -> Iterator[Any]:
-    runtime = runtime_of(peer)
-    _runtime.current = runtime
-    yield runtime
-    _runtime.current = None
-    runtime.close()
 
 
 def packed(ids: list[bytes], *more: Any) -> bytes:

@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,20 +16,6 @@ from tests.unit.peer import Peer, completion, in_thread, memory, runtime_of
 from thornback import _runtime
 from thornback._gen import control_pb2, failure_pb2, session_pb2
 from thornback._session import frames
-
-
-@pytest.fixture
-def peer() -> Peer:
-    return Peer()
-
-
-@pytest.fixture
-def runtime(peer: Peer) -> Iterator[Any]:
-    runtime = runtime_of(peer)
-    _runtime.current = runtime
-    yield runtime
-    _runtime.current = None
-    runtime.close()
 
 
 @thornback.remote

@@ -245,6 +245,12 @@ impl<A, R> Method<A, R> {
         Method { call: Declared::new(Cow::Borrowed(name)), shape: PhantomData }
     }
 
+    /// The method that a resource of an interface has under this name. Its signature is part of that of the [class](Class::typed).
+    #[must_use]
+    pub const fn typed(name: &'static str) -> Method<A, R> {
+        Method { call: Declared::typed(name, ""), shape: PhantomData }
+    }
+
     /// [`Method::named`] for a name that is made while the program runs.
     #[must_use]
     pub fn with_name(name: impl Into<String>) -> Method<A, R> {
@@ -282,7 +288,7 @@ impl<A, R: Returns> Method<A, R> {
         match ready {
             Ok((declaration, (args, keep))) => {
                 let parent = client.parent();
-                let results = R::expect(client, task);
+                let results = R::expect(client, task, self.call.of());
                 client.link.push_with(|outbox| {
                     results.register(outbox);
                     outbox.push(Item::Op(v1::client_op::Op::Call(v1::Call {
@@ -326,7 +332,7 @@ struct Inner {
     scope: Option<Arc<Scope>>,
     class_name: String,
     interface: Bytes,
-    /// Why there is no such actor, if the creation was never sent.
+    /// Why calls fail at once, if the creation was never sent or the actor is of another class. Such a handle has no count.
     failed: Option<Error>,
 }
 
@@ -364,6 +370,18 @@ impl ActorHandle {
     pub(crate) fn adopt(client: &Client, id: ActorId, class_name: &str, interface: Bytes) -> ActorHandle {
         client.link.push(Item::Retain(id.0));
         ActorHandle::counted(client, id, class_name, interface)
+    }
+
+    /// The same handle where the actor is of this class, or it is not known of which. Otherwise one whose calls fail with [`Code::InvalidArgument`]: what
+    /// typed handles of interfaces are made of.
+    #[must_use]
+    pub fn of_class(self, class_name: &str) -> ActorHandle {
+        let found = self.class_name();
+        if found.is_empty() || found == class_name {
+            return self;
+        }
+        let error = Error::invalid(format!("the actor is a {found}, and no {class_name}"));
+        ActorHandle::failed(&self.client(), self.id(), found, error)
     }
 
     fn check(&self) -> Result<()> {

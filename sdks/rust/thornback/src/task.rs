@@ -44,6 +44,8 @@ pub struct Task<A, R> {
 /// What tasks, classes and methods share: a name, options, and the number under which the last session knows both.
 pub(crate) struct Declared {
     pub(crate) name: Cow<'static, str>,
+    /// An interface has it.
+    typed: bool,
     signature: &'static str,
     /// `None` where nothing was set, so that one can be made in a `static`.
     pub(crate) options: Option<Arc<Options>>,
@@ -53,18 +55,27 @@ pub(crate) struct Declared {
 
 impl Declared {
     pub(crate) const fn new(name: Cow<'static, str>) -> Declared {
-        Declared { name, signature: "", options: None, number: AtomicU64::new(0) }
+        Declared { name, typed: false, signature: "", options: None, number: AtomicU64::new(0) }
     }
 
     pub(crate) const fn typed(name: &'static str, signature: &'static str) -> Declared {
-        Declared { name: Cow::Borrowed(name), signature, options: None, number: AtomicU64::new(0) }
+        let name = Cow::Borrowed(name);
+        Declared { name, typed: true, signature, options: None, number: AtomicU64::new(0) }
+    }
+
+    /// See `Slot::of`.
+    pub(crate) fn of(&self) -> &'static str {
+        match self.name {
+            Cow::Borrowed(name) if self.typed => name.rsplit('.').next().unwrap_or(name),
+            _ => "",
+        }
     }
 
     pub(crate) fn with(&self, change: impl FnOnce(&mut Options)) -> Declared {
         let mut options = self.options.clone().unwrap_or_default();
         change(Arc::make_mut(&mut options));
-        let (name, signature) = (self.name.clone(), self.signature);
-        Declared { name, signature, options: Some(options), number: AtomicU64::new(0) }
+        let Declared { ref name, typed, signature, .. } = *self;
+        Declared { name: name.clone(), typed, signature, options: Some(options), number: AtomicU64::new(0) }
     }
 
     pub(crate) fn number(&self, link: &Shared, kind: Kind, returns: i32) -> Result<u32> {
@@ -138,7 +149,7 @@ impl<A, R: Returns> Task<A, R> {
         match ready {
             Ok((declaration, (args, keep))) => {
                 let parent = client.parent();
-                let results = R::expect(client, task);
+                let results = R::expect(client, task, self.call.of());
                 client.link.push_with(|outbox| {
                     results.register(outbox);
                     outbox.push(Item::Op(v1::client_op::Op::Submit(v1::Submit {
@@ -178,7 +189,8 @@ pub(crate) mod sealed {
     pub trait Returns: Sized {
         /// How many objects; -1 for a stream.
         const COUNT: i32;
-        fn expect(client: &Client, task: TaskId) -> Self;
+        /// `of` as in `Slot::of`.
+        fn expect(client: &Client, task: TaskId, of: &'static str) -> Self;
         #[allow(private_interfaces)]
         fn register(&self, outbox: &mut Outbox);
         fn failed(client: &Client, task: TaskId, error: Error) -> Self;
@@ -188,7 +200,7 @@ pub(crate) mod sealed {
 impl sealed::Returns for () {
     const COUNT: i32 = 0;
 
-    fn expect(_: &Client, _: TaskId) {}
+    fn expect(_: &Client, _: TaskId, _: &'static str) {}
 
     #[allow(private_interfaces)]
     fn register(&self, _: &mut Outbox) {}
@@ -199,8 +211,8 @@ impl sealed::Returns for () {
 impl<T> sealed::Returns for Ref<T> {
     const COUNT: i32 = 1;
 
-    fn expect(client: &Client, task: TaskId) -> Ref<T> {
-        Ref::from_slot(Slot::expected(client, task.output(0)))
+    fn expect(client: &Client, task: TaskId, of: &'static str) -> Ref<T> {
+        Ref::from_slot(Slot::expected(client, task.output(0), of))
     }
 
     #[allow(private_interfaces)]
@@ -216,8 +228,8 @@ impl<T> sealed::Returns for Ref<T> {
 impl<T> sealed::Returns for RefStream<T> {
     const COUNT: i32 = -1;
 
-    fn expect(client: &Client, task: TaskId) -> RefStream<T> {
-        RefStream::from_slot(StreamSlot::new(client, task))
+    fn expect(client: &Client, task: TaskId, of: &'static str) -> RefStream<T> {
+        RefStream::from_slot(StreamSlot::new(client, task, of))
     }
 
     #[allow(private_interfaces)]
@@ -226,7 +238,7 @@ impl<T> sealed::Returns for RefStream<T> {
     }
 
     fn failed(client: &Client, task: TaskId, error: Error) -> RefStream<T> {
-        let stream = RefStream::from_slot(StreamSlot::new(client, task));
+        let stream = RefStream::from_slot(StreamSlot::new(client, task, ""));
         stream.slot().end(Some(error));
         stream
     }
@@ -237,8 +249,8 @@ macro_rules! tuples_of_refs {
         impl<$($letter),+> sealed::Returns for ($(Ref<$letter>,)+) {
             const COUNT: i32 = $count;
 
-            fn expect(client: &Client, task: TaskId) -> Self {
-                ($(Ref::<$letter>::from_slot(Slot::expected(client, task.output($index))),)+)
+            fn expect(client: &Client, task: TaskId, of: &'static str) -> Self {
+                ($(Ref::<$letter>::from_slot(Slot::expected(client, task.output($index), of)),)+)
             }
 
             #[allow(private_interfaces)]

@@ -1,8 +1,9 @@
 //! The caller's side in Go: what each function was made for, and how it is called.
 
-use super::{Call, Go, Named, NamedActor, RESERVED, camel, quote};
+use super::{Call, Go, Named, NamedActor, RESERVED};
+use crate::emit::quote;
 use crate::model::{Actor, Gives, Param};
-use crate::names::Scope;
+use crate::names::{Scope, camel};
 
 impl Go<'_> {
     pub(super) fn contracts(&mut self, named: &Named) {
@@ -266,6 +267,4 @@ impl Go<'_> {
             self.call(handle, call, &call.function.name, &task);
         }
     }
-
-    // ---------------------------------------------------------------------------------------------------------------------- workers
 }

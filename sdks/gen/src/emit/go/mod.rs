@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use crate::emit::File;
 use crate::model::{Actor, Function, Gives, Interface, Kind, Package, Type, TypeId};
-use crate::names::{Scope, pascal};
+use crate::names::{Scope, camel, pascal};
 
 /// Names that parameters cannot have: Go's own, those of imports, and what the functions around them use.
 const RESERVED: &[&str] = &[
@@ -119,12 +119,6 @@ pub(super) fn emit(package: &Package) -> File {
 
 fn package_name(package: &Package) -> String {
     Scope::without(RESERVED).take(package.name.to_ascii_lowercase().replace('-', ""))
-}
-
-/// `max-width` as `maxWidth`.
-fn camel(name: &str) -> String {
-    let (first, rest) = name.split_once('-').unwrap_or((name, ""));
-    format!("{}{}", first.to_ascii_lowercase(), pascal(rest))
 }
 
 /// How long the tuples are that the package has.
@@ -349,9 +343,4 @@ impl Go<'_> {
 
 fn sentence(docs: &str) -> String {
     docs.trim().to_owned()
-}
-
-/// A literal. Names and signatures have no characters that would need more.
-fn quote(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,6 +1,7 @@
 //! The types of an interface in Go, and the codecs that carry them over the wire.
 
-use super::{Go, quote, sentence};
+use super::{Go, sentence};
+use crate::emit::quote;
 use crate::model::{Gives, Kind, Scalar, Type, TypeDef, TypeId};
 use crate::names::{Scope, pascal};
 
@@ -200,6 +201,4 @@ impl Go<'_> {
         self.line(1, ")");
         self.line(0, "}");
     }
-
-    // -------------------------------------------------------------------------------------------------------------------- contracts
 }

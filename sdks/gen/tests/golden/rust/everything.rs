@@ -23,7 +23,7 @@ pub enum Shape {
 }
 
 #[derive(Debug, Clone, PartialEq, ::thornback::interface::serde::Serialize, ::thornback::interface::serde::Deserialize)]
-#[serde(crate = "::thornback::interface::serde")]
+#[serde(crate = "::thornback::interface::serde", rename = "Shape")]
 enum ShapeWire {
     #[serde(rename = "empty")]
     Empty(()),
@@ -176,7 +176,7 @@ pub struct Nested {
     /// The field `channels`.
     pub channels: Channels,
     /// The field `bytes`.
-    pub bytes: Vec<u8>,
+    pub bytes: ::thornback::Bytes,
     /// The field `points`.
     pub points: Vec<Point>,
 }
@@ -248,37 +248,39 @@ pub mod echo {
     pub static COUNTER: ::thornback::Class<(i64,), Counter> = ::thornback::Class::typed("echo.counter", "resource{constructor(start: s64); add: func(n: s64) -> s64; history-of: func() -> list<s64>; reset: func(); steps: func(by: u8) -> stream<s64>}");
 
     /// Counts, and remembers.
+    ///
+    /// Calls through one that was made of an actor of another class fail with `Code::InvalidArgument`.
     #[derive(Debug, Clone)]
     pub struct Counter(pub ::thornback::ActorHandle);
 
     impl From<::thornback::ActorHandle> for Counter {
         fn from(handle: ::thornback::ActorHandle) -> Counter {
-            Counter(handle)
+            Counter(handle.of_class("echo.counter"))
         }
     }
 
     impl Counter {
         /// Adds, and gives the sum.
         pub fn add(&self, n: impl ::thornback::Arg<i64>) -> ::thornback::Ref<i64> {
-            static METHOD: ::thornback::Method<(i64,), ::thornback::Ref<i64>> = ::thornback::Method::named("add");
+            static METHOD: ::thornback::Method<(i64,), ::thornback::Ref<i64>> = ::thornback::Method::typed("add");
             METHOD.call(&self.0, n)
         }
 
         /// Calls `history-of`.
         pub fn history_of(&self) -> ::thornback::Ref<Vec<i64>> {
-            static METHOD: ::thornback::Method<(), ::thornback::Ref<Vec<i64>>> = ::thornback::Method::named("history-of");
+            static METHOD: ::thornback::Method<(), ::thornback::Ref<Vec<i64>>> = ::thornback::Method::typed("history-of");
             METHOD.call(&self.0)
         }
 
         /// Calls `steps`.
         pub fn steps(&self, by: impl ::thornback::Arg<u8>) -> ::thornback::RefStream<i64> {
-            static METHOD: ::thornback::Method<(u8,), ::thornback::RefStream<i64>> = ::thornback::Method::named("steps");
+            static METHOD: ::thornback::Method<(u8,), ::thornback::RefStream<i64>> = ::thornback::Method::typed("steps");
             METHOD.call(&self.0, by)
         }
 
         /// Calls `reset`.
         pub fn reset(&self) -> ::thornback::Ref<()> {
-            static METHOD: ::thornback::Method<(), ::thornback::Ref<()>> = ::thornback::Method::named("reset");
+            static METHOD: ::thornback::Method<(), ::thornback::Ref<()>> = ::thornback::Method::typed("reset");
             METHOD.call(&self.0)
         }
     }

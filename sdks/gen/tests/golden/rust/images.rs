@@ -9,7 +9,7 @@ pub struct Image {
     /// The field `height`.
     pub height: u32,
     /// Three bytes a pixel, row by row.
-    pub pixels: Vec<u8>,
+    pub pixels: ::thornback::Bytes,
 }
 
 /// Pictures, made smaller and described.
@@ -21,12 +21,12 @@ pub mod images {
     ];
 
     /// Resizes a picture, keeping what it shows.
-    pub static RESIZE: ::thornback::Task<(Vec<u8>,u32,), ::thornback::Ref<super::Image>> = ::thornback::Task::typed("images.resize", "func(image: list<u8>, width: u32) -> record{width: u32, height: u32, pixels: list<u8>}");
+    pub static RESIZE: ::thornback::Task<(::thornback::Bytes,u32,), ::thornback::Ref<super::Image>> = ::thornback::Task::typed("images.resize", "func(image: list<u8>, width: u32) -> record{width: u32, height: u32, pixels: list<u8>}");
 
     /// What a type implements to serve `images`.
     pub trait Functions: 'static {
         /// Resizes a picture, keeping what it shows.
-        fn resize(image: Vec<u8>, width: u32) -> impl Future<Output = ::thornback::Result<super::Image>> + Send;
+        fn resize(image: ::thornback::Bytes, width: u32) -> impl Future<Output = ::thornback::Result<super::Image>> + Send;
     }
 
     /// Has a worker serve `images`.
@@ -37,7 +37,7 @@ pub mod images {
                 args: 2,
                 signature: "func(image: list<u8>, width: u32) -> record{width: u32, height: u32, pixels: list<u8>}",
                 run: |mut call| Box::pin(async move {
-                    let image = call.typed_arg::<Vec<u8>>("resize", "image")?;
+                    let image = call.typed_arg::<::thornback::Bytes>("resize", "image")?;
                     let width = call.typed_arg::<u32>("resize", "width")?;
                     call.no_more_args()?;
                     ::thornback::interface::one(F::resize(image, width).await?)

@@ -104,7 +104,7 @@ impl Client {
     {
         let bundles: Vec<Resources> = bundles.into_iter().map(bundle).collect::<Result<_>>()?;
         let id = self.link.next_group();
-        let slot = Slot::expected(self, id.ready());
+        let slot = Slot::expected(self, id.ready(), "");
         self.link.push(Item::Expect(id.ready(), Arc::downgrade(&slot)));
         let request = v1::CreatePlacementGroup {
             group: id.write(),

@@ -13,7 +13,7 @@ use super::slot::{Key, Outcome, Slot};
 use crate::client::Client;
 use crate::link::{FetchSlot, Timer};
 use crate::scope::Waiting;
-use crate::value::{Data, decode, decode_tiny, with_decode_context};
+use crate::value::{Data, decode_result, decode_tiny, with_decode_context};
 use crate::{Code, Error, Result};
 
 /// The future of a value; made by awaiting a [`Ref`](crate::Ref) or by [`Ref::get`](crate::Ref::get).
@@ -64,7 +64,9 @@ impl<T: Data> Get<T> {
         match fetch.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(fetched) => Poll::Ready(fetched.and_then(|fetched| {
-                with_decode_context(&client_of(&self.slot), || decode(fetched.into_value()?))
+                with_decode_context(&client_of(&self.slot), || {
+                    decode_result(fetched.into_value()?, self.slot.of)
+                })
             })),
         }
     }
@@ -74,10 +76,10 @@ impl<T: Data> Get<T> {
 pub(super) fn read<T: Data>(slot: &Slot, outcome: Outcome) -> Option<Result<T>> {
     Some(match outcome {
         Outcome::Tiny(format, length, bytes) => {
-            decode_tiny(format, bytes.get(..usize::from(length)).unwrap_or_default())
+            decode_tiny(format, bytes.get(..usize::from(length)).unwrap_or_default(), slot.of)
         }
-        Outcome::Plain(format, data) => decode(Value { format, data, ..Value::default() }),
-        Outcome::Value(value) => with_decode_context(&client_of(slot), || decode(*value)),
+        Outcome::Plain(format, data) => decode_result(Value { format, data, ..Value::default() }, slot.of),
+        Outcome::Value(value) => with_decode_context(&client_of(slot), || decode_result(*value, slot.of)),
         Outcome::Failed(error) => Err(error),
         Outcome::Stored => return None,
     })

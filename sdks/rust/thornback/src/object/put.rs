@@ -96,7 +96,7 @@ impl Buffer {
             Some(Body::Local(bytes)) => self.client.put(Bytes::from(bytes)),
             Some(Body::Shared(room, _)) => {
                 drop(room);
-                let slot = Slot::complete(&self.client, self.id, Outcome::Stored);
+                let slot = Slot::complete(&self.client, self.id, "", Outcome::Stored);
                 self.client.link.push_with(|outbox| {
                     outbox.push(Item::Expect(self.id, Arc::downgrade(&slot)));
                     outbox.push(Item::Op(v1::client_op::Op::Seal(v1::Seal {
@@ -153,13 +153,13 @@ impl Drop for Buffer {
 pub(crate) fn put_encoded<T>(client: &Client, id: ObjectId, encoded: Encoded) -> Ref<T> {
     if client.link.is_inline(&encoded.value) {
         // The value need not come back to be read here.
-        let slot = Slot::complete(client, id, Outcome::from(encoded.value.clone()));
+        let slot = Slot::complete(client, id, "", Outcome::from(encoded.value.clone()));
         let put = v1::Put { object: id.write(), value: Some(encoded.value.into()) };
         client.link.op(v1::client_op::Op::Put(put));
         drop(encoded.keep);
         return Ref::from_slot(slot);
     }
-    let stored = Storing::put(id, encoded, || Slot::expected(client, id));
+    let stored = Storing::put(id, encoded, || Slot::expected(client, id, ""));
     match stored {
         Ok((storing, slot)) => {
             client.link.push_with(|outbox| {

@@ -18,6 +18,8 @@ pub(crate) struct Slot {
     pub(crate) id: ObjectId,
     pub(crate) link: Arc<Link>,
     pub(crate) scope: Option<Arc<Scope>>,
+    /// The function of an interface that gives it, by its own name: then it is read as the interface has it. Empty for all others.
+    pub(crate) of: &'static str,
     state: Mutex<State>,
     /// Its completion must be asked for, because this session did not create it.
     unwatched: AtomicBool,
@@ -103,28 +105,29 @@ pub(crate) struct Key(Option<u64>);
 
 impl Slot {
     /// For an object that this session creates: its completion comes unasked.
-    pub(crate) fn expected(client: &Client, id: ObjectId) -> Arc<Slot> {
-        Slot::new(client, id, None, false, true)
+    pub(crate) fn expected(client: &Client, id: ObjectId, of: &'static str) -> Arc<Slot> {
+        Slot::new(client, id, of, None, false, true)
     }
 
     /// For an object that was found by its id.
     pub(crate) fn adopted(client: &Client, id: ObjectId) -> Arc<Slot> {
-        Slot::new(client, id, None, true, true)
+        Slot::new(client, id, "", None, true, true)
     }
 
     /// For an object whose outcome is known already.
-    pub(crate) fn complete(client: &Client, id: ObjectId, outcome: Outcome) -> Arc<Slot> {
-        Slot::new(client, id, Some(outcome), false, true)
+    pub(crate) fn complete(client: &Client, id: ObjectId, of: &'static str, outcome: Outcome) -> Arc<Slot> {
+        Slot::new(client, id, of, Some(outcome), false, true)
     }
 
     /// For an object that never came to the server.
     pub(crate) fn failed(client: &Client, id: ObjectId, error: Error) -> Arc<Slot> {
-        Slot::new(client, id, Some(Outcome::Failed(error)), false, false)
+        Slot::new(client, id, "", Some(Outcome::Failed(error)), false, false)
     }
 
     fn new(
         client: &Client,
         id: ObjectId,
+        of: &'static str,
         outcome: Option<Outcome>,
         unwatched: bool,
         counted: bool,
@@ -133,6 +136,7 @@ impl Slot {
             id,
             link: client.link.clone(),
             scope: client.scope.clone(),
+            of,
             state: Mutex::new(State { outcome, ..State::default() }),
             unwatched: AtomicBool::new(unwatched),
             counted,

@@ -47,6 +47,8 @@ pub(crate) struct StreamSlot {
     pub(crate) task: TaskId,
     link: Arc<Link>,
     scope: Option<Arc<Scope>>,
+    /// See [`Slot::of`].
+    of: &'static str,
     state: Mutex<State>,
 }
 
@@ -141,11 +143,12 @@ impl<T> fmt::Debug for RefStream<T> {
 }
 
 impl StreamSlot {
-    pub(crate) fn new(client: &Client, task: TaskId) -> Arc<StreamSlot> {
+    pub(crate) fn new(client: &Client, task: TaskId, of: &'static str) -> Arc<StreamSlot> {
         Arc::new(StreamSlot {
             task,
             link: client.link.clone(),
             scope: client.scope.clone(),
+            of,
             state: Mutex::default(),
         })
     }
@@ -160,7 +163,7 @@ impl StreamSlot {
             let client = Client { link: self.link.clone(), scope: self.scope.clone() };
             // Indexes are 32 bits on the wire, so a stream cannot be longer than that.
             let item = self.task.output(u32::try_from(index).unwrap_or(u32::MAX));
-            return Poll::Ready(Some(Ok(Slot::complete(&client, item, outcome))));
+            return Poll::Ready(Some(Ok(Slot::complete(&client, item, self.of, outcome))));
         }
         if let Some(error) = state.failure.take() {
             return Poll::Ready(Some(Err(error)));

@@ -1,12 +1,13 @@
 //! A deserializer around another that tells where a value does not fit, and takes numbers for floats only as the protocol has it.
 //!
 //! The way to what is wrong is noted while an error is on its way out: what fits costs next to nothing. Typed interfaces are read more strictly than
-//! `serde` would: a record is a map, an enum a name, bytes are binary. It never decides what becomes of an error.
+//! `serde` would: a record is a map, an enum a name, a variant a map of one entry, and binary is [`Bytes`](bytes::Bytes) and no list. It never decides
+//! what becomes of an error.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use serde::de::value::SeqDeserializer;
+use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
@@ -76,10 +77,6 @@ enum Place {
     Value,
     /// The key of a map, or the name of a case.
     Key,
-    /// One of an array.
-    Item,
-    /// One of binary that is read as a list.
-    Byte,
 }
 
 /// What a type asks for.
@@ -92,6 +89,7 @@ enum Want {
     F32,
     F64,
     Text,
+    Bytes,
     List,
     Tuple,
     Record(&'static str),
@@ -106,6 +104,7 @@ impl fmt::Display for Want {
             Want::F32 => f.write_str("an f32"),
             Want::F64 => f.write_str("an f64"),
             Want::Text => f.write_str("a string"),
+            Want::Bytes => f.write_str("a list<u8>: binary"),
             Want::List => f.write_str("a list"),
             Want::Tuple => f.write_str("a tuple"),
             Want::Record(name) => write!(f, "a {name}: a map"),
@@ -127,18 +126,6 @@ impl<'t, 'de, D: Deserializer<'de>> Fit<'t, 'de, D> {
     }
 
     fn any<V: Visitor<'de>>(self, visitor: V, want: Want) -> Result<V::Value, D::Error> {
-        if self.trail.typed {
-            // `list<u8>` is binary, and no other list is; elsewhere `serde` takes the one for the other.
-            let byte = want == Want::Scalar("a u8", "a u8");
-            if self.place == Place::Byte && !byte || self.place == Place::Item && byte {
-                if byte {
-                    self.trail.misfit(&"an item of an array", "a byte: list<u8> is binary");
-                } else {
-                    note(self.trail, want, &"a byte of binary");
-                }
-                return Err(de::Error::custom("list<u8> is binary, and no other list is"));
-            }
-        }
         let watch = self.watch(visitor, want);
         self.from.deserialize_any(watch)
     }
@@ -185,8 +172,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Fit<'_, 'de, D> {
         deserialize_f64 Want::F64;
         deserialize_str Want::Text;
         deserialize_string Want::Text;
-        deserialize_bytes Want::Any;
-        deserialize_byte_buf Want::Any;
+        deserialize_bytes Want::Bytes;
+        deserialize_byte_buf Want::Bytes;
         deserialize_map Want::Any;
         deserialize_identifier Want::Any;
     }
@@ -270,6 +257,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Fit<'_, 'de, D> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
+        if self.trail.typed {
+            return self.any(visitor, Want::Case(name));
+        }
         let watch = self.watch(visitor, Want::Case(name));
         self.from.deserialize_enum(name, variants, watch)
     }
@@ -293,8 +283,7 @@ struct Watch<'t, 'de, V> {
 
 impl<'t, 'de, V: Visitor<'de>> Watch<'t, 'de, V> {
     fn refused<E: de::Error>(&self, found: &dyn fmt::Display) -> E {
-        note(self.trail, self.want, found);
-        E::custom(format_args!("{found} is not {}", self.want))
+        refused(self.trail, self.want, found)
     }
 
     fn integer<E: de::Error>(
@@ -332,33 +321,30 @@ impl<'t, 'de, V: Visitor<'de>> Watch<'t, 'de, V> {
         text: &str,
         visit: impl FnOnce(V) -> Result<V::Value, E>,
     ) -> Result<V::Value, E> {
+        if self.trail.typed && self.want == Want::Bytes {
+            return Err(self.refused(&Shown(text)));
+        }
         self.pass(&Shown(text), visit)
     }
 
-    fn bytes<E: de::Error>(
-        self,
-        bytes: &[u8],
-        visit: impl FnOnce(V) -> Result<V::Value, E>,
-    ) -> Result<V::Value, E> {
-        if self.trail.typed {
-            return match self.want {
-                Want::List => self.visitor.visit_seq(Items {
-                    from: SeqDeserializer::new(bytes.iter().copied()),
-                    trail: self.trail,
-                    place: Place::Byte,
-                    next: 0,
-                }),
-                _ => Err(self.refused(&"binary")),
-            };
+    fn bytes<E: de::Error>(self, visit: impl FnOnce(V) -> Result<V::Value, E>) -> Result<V::Value, E> {
+        if self.trail.typed && self.want != Want::Bytes {
+            return Err(self.refused(&"binary"));
         }
         self.pass(&"binary", visit)
     }
 }
 
+fn refused<E: de::Error>(trail: &Trail<'_>, want: Want, found: &dyn fmt::Display) -> E {
+    note(trail, want, found);
+    E::custom(format_args!("{found} is not {want}"))
+}
+
 /// Where the type asked for something in particular, it is said what that is; elsewhere `serde` knows better.
 fn note(trail: &Trail<'_>, want: Want, found: &dyn fmt::Display) {
     match want {
-        Want::Any | Want::Case(_) => {}
+        Want::Any => {}
+        Want::Case(_) | Want::Bytes if !trail.typed => {}
         Want::Scalar(_, wit) if trail.typed => trail.misfit(found, wit),
         want => trail.misfit(found, &want.to_string()),
     }
@@ -430,23 +416,30 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, 'de, V> {
         if self.place == Place::Key {
             self.trail.key.set(Step::Name(text));
         }
-        self.text(text, |visitor| visitor.visit_borrowed_str(text))
+        match self.want {
+            Want::Case(_) if self.trail.typed => self.visitor.visit_enum(BorrowedStrDeserializer::new(text)),
+            _ => self.text(text, |visitor| visitor.visit_borrowed_str(text)),
+        }
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<V::Value, E> {
-        self.text(text, |visitor| visitor.visit_str(text))
+        match self.want {
+            Want::Case(_) if self.trail.typed => self.visitor.visit_enum(StrDeserializer::new(text)),
+            _ => self.text(text, |visitor| visitor.visit_str(text)),
+        }
     }
 
     fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<V::Value, E> {
-        self.bytes(bytes, |visitor| visitor.visit_borrowed_bytes(bytes))
+        self.bytes(|visitor| visitor.visit_borrowed_bytes(bytes))
     }
 
     fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<V::Value, E> {
-        self.bytes(bytes, |visitor| visitor.visit_bytes(bytes))
+        self.bytes(|visitor| visitor.visit_bytes(bytes))
     }
 
     fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
-        self.visitor.visit_some(Fit { from, trail: self.trail, place: Place::Value })
+        let Watch { visitor, trail, place, .. } = self;
+        visitor.visit_some(Fit { from, trail, place })
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<V::Value, D::Error> {
@@ -457,14 +450,12 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, 'de, V> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
         let Watch { visitor, trail, want, .. } = self;
-        let place = if want == Want::List { Place::Item } else { Place::Value };
         match want {
-            Want::Record(_) if trail.typed => {
-                note(trail, want, &"an array");
-                Err(de::Error::custom("an array is no record"))
+            Want::Record(_) | Want::Case(_) | Want::Bytes if trail.typed => {
+                Err(refused(trail, want, &"an array"))
             }
-            Want::Any | Want::List | Want::Tuple | Want::Record(_) | Want::Case(_) => {
-                visitor.visit_seq(Items { from, trail, place, next: 0 })
+            Want::Any | Want::List | Want::Tuple | Want::Record(_) | Want::Case(_) | Want::Bytes => {
+                visitor.visit_seq(Items { from, trail, next: 0 })
             }
             _ => visitor.visit_seq(from).inspect_err(|_| note(trail, want, &"an array")),
         }
@@ -473,6 +464,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Watch<'_, 'de, V> {
     fn visit_map<A: MapAccess<'de>>(self, from: A) -> Result<V::Value, A::Error> {
         let Watch { visitor, trail, want, .. } = self;
         match want {
+            Want::Case(_) if trail.typed => match from.size_hint() {
+                Some(1) => visitor.visit_enum(Case { from: Entry(from), trail, name: Step::Unnamed }),
+                _ => Err(refused(trail, want, &"a map of more or fewer entries than one")),
+            },
             Want::Any | Want::Record(_) | Want::Case(_) => {
                 visitor.visit_map(Entries { from, trail, key: Step::Unnamed })
             }
@@ -519,7 +514,6 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Part<'_, 'de, S> {
 struct Items<'t, 'de, A> {
     from: A,
     trail: &'t Trail<'de>,
-    place: Place,
     next: usize,
 }
 
@@ -529,9 +523,9 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, 'de, A> {
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
         let index = self.next;
         self.next += 1;
-        let Items { trail, place, .. } = *self;
+        let trail = self.trail;
         self.from
-            .next_element_seed(Part { seed, trail, place })
+            .next_element_seed(Part { seed, trail, place: Place::Value })
             .inspect_err(|_| trail.step(Step::Index(index)))
     }
 
@@ -564,6 +558,41 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, 'de, A> {
 
     fn size_hint(&self) -> Option<usize> {
         self.from.size_hint()
+    }
+}
+
+/// The only entry of a map as a case and what it holds. One that holds nothing holds nil; the cases of an enum, which hold not even that, are text.
+struct Entry<A>(A);
+
+impl<'de, A: MapAccess<'de>> EnumAccess<'de> for Entry<A> {
+    type Error = A::Error;
+    type Variant = Entry<A>;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<(S::Value, Entry<A>), A::Error> {
+        match self.0.next_key_seed(seed)? {
+            Some(case) => Ok((case, self)),
+            None => Err(de::Error::custom("an empty map has no case")),
+        }
+    }
+}
+
+impl<'de, A: MapAccess<'de>> VariantAccess<'de> for Entry<A> {
+    type Error = A::Error;
+
+    fn unit_variant(self) -> Result<(), A::Error> {
+        Err(de::Error::custom("a map is not an enum: the name of a case"))
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(mut self, seed: S) -> Result<S::Value, A::Error> {
+        self.0.next_value_seed(seed)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, A::Error> {
+        Err(de::Error::custom("no case of an interface is a tuple"))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _: V) -> Result<V::Value, A::Error> {
+        Err(de::Error::custom("no case of an interface has fields"))
     }
 }
 

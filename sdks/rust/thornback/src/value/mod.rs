@@ -101,6 +101,19 @@ pub(crate) enum Unread {
     Other(Error),
 }
 
+impl Unread {
+    /// As told of a value of an interface, which stands at `place`: the argument `resize.image`, or what `resize()` gave.
+    pub(crate) fn at(self, place: impl std::fmt::Display) -> Error {
+        match self {
+            Unread::Misfit { path, reason, .. } => Error::invalid(format!("{place}{path}: {reason}")),
+            Unread::Other(error) => {
+                let message = format!("{place}: {}", error.message());
+                Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
+            }
+        }
+    }
+}
+
 impl From<Error> for Unread {
     fn from(error: Error) -> Unread {
         Unread::Other(error)
@@ -132,6 +145,14 @@ pub(crate) fn decode_typed<T: Data>(value: Value) -> Result<T, Unread> {
     decode_as(value, true)
 }
 
+/// Decodes what a call gave. `of` is the name of the interface's function that was called, and empty where there is no interface.
+pub(crate) fn decode_result<T: Data>(value: Value, of: &str) -> Result<T> {
+    match of {
+        "" => decode(value),
+        function => decode_typed(value).map_err(|unread| unread.at(format_args!("{function}()"))),
+    }
+}
+
 fn decode_as<T: Data>(value: Value, typed: bool) -> Result<T, Unread> {
     let mut slot: Option<T> = None;
     let any: &mut dyn Any = &mut slot;
@@ -159,12 +180,12 @@ fn decode_as<T: Data>(value: Value, typed: bool) -> Result<T, Unread> {
     slot.ok_or_else(|| Error::new(Code::Internal, "a value was decoded into nothing").into())
 }
 
-/// Decodes a short value without refs and buffers.
-pub(crate) fn decode_tiny<T: Data>(format: Format, bytes: &[u8]) -> Result<T> {
+/// [`decode_result`] of a short value without refs and buffers.
+pub(crate) fn decode_tiny<T: Data>(format: Format, bytes: &[u8], of: &str) -> Result<T> {
     match format {
         // No type asks for these bytes as they are.
-        Format::MsgPack => Ok(msgpack::decode_bytes(bytes, false)?),
-        _ => decode(Value { format, data: Bytes::copy_from_slice(bytes), ..Value::default() }),
+        Format::MsgPack if of.is_empty() => Ok(msgpack::decode_bytes(bytes, false)?),
+        _ => decode_result(Value { format, data: Bytes::copy_from_slice(bytes), ..Value::default() }, of),
     }
 }
 

@@ -54,15 +54,7 @@ impl Invocation {
     /// If it is missing, or does not fit; then with the path to what is wrong, as `resize.options.width: 70000 is not a u16`.
     pub fn typed_arg<T: Data>(&mut self, function: &str, name: &str) -> Result<T> {
         let arg = self.take(name)?;
-        self.read(arg, decode_typed).map_err(|unread| match unread {
-            Unread::Misfit { path, reason, .. } => {
-                Error::invalid(format!("{function}.{name}{path}: {reason}"))
-            }
-            Unread::Other(error) => {
-                let message = format!("{function}.{name}: {}", error.message());
-                Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
-            }
-        })
+        self.read(arg, decode_typed).map_err(|unread| unread.at(format_args!("{function}.{name}")))
     }
 
     fn take(&mut self, name: &str) -> Result<v1::Arg> {

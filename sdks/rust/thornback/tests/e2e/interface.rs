@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 
 use futures_util::stream;
 use thornback::interface::Outcome;
-use thornback::{Client, Code, Data, Pool, RefStream, Result, Stream, Worker};
+use thornback::{Bytes, Client, Code, Data, Pool, RefStream, Result, Stream, Worker};
 
 use crate::support::{block_on, eventually, options, pool_named, server, with_client, worker_command};
 use everything::echo::{self, Counter, CounterActor};
@@ -123,7 +123,7 @@ fn nested() -> Nested {
         shapes: vec![Shape::Empty, Shape::Circle(2.0), Shape::Polygon(vec![Point { x: 0.0, y: 1.0 }])],
         grade: Level::VeryHigh,
         channels: Channels { red: true, alpha: true, ..Channels::default() },
-        bytes: vec![0, 255],
+        bytes: Bytes::from_static(&[0, 255]),
         points: vec![Point { x: 1.0, y: -1.0 }],
     }
 }
@@ -260,6 +260,20 @@ fn what_does_not_fit_is_refused_before_it_runs() {
             .expect_err("there is no such actor");
         assert!(format!("{error:?}").contains(r#"counter.start: "ten" is not an s64"#), "{error:?}");
 
+        let no_record: thornback::Task<(i64, i64), thornback::Ref<Point>> =
+            thornback::Task::typed("tests.add_blocking", "func(a: s64, b: s64) -> record{x: f64, y: f64}");
+        let error = no_record.submit(&client, 2, 3).await.expect_err("5 is no point");
+        assert_eq!(error.code(), Some(Code::InvalidArgument), "{error:?}");
+        assert_eq!(error.message(), "add_blocking(): 5 is not a Point: a map");
+
+        let handle = echo::COUNTER.create(&client, 1).0;
+        let counter = Counter::from(handle.clone());
+        assert_eq!(counter.add(1).await?, 2);
+        let other = handle.of_class("echo.other");
+        let error = Counter(other).add(1).await.expect_err("it is of another class");
+        assert_eq!(error.code(), Some(Code::InvalidArgument), "{error:?}");
+        assert_eq!(error.message(), "the actor is a echo.counter, and no echo.other");
+
         let other: thornback::Task<(u8,), thornback::Ref<u8>> =
             thornback::Task::typed("echo.maybe", "func(value: u8) -> u8");
         let error = other.submit(&client, 3).await.expect_err("another signature");
@@ -267,7 +281,7 @@ fn what_does_not_fit_is_refused_before_it_runs() {
 
         client.declare_pool(pool_named("images").interface(images::images::INTERFACE)).await?;
         let error =
-            images::images::RESIZE.submit(&client, Vec::new(), 1).await.expect_err("nobody serves it");
+            images::images::RESIZE.submit(&client, Bytes::new(), 1).await.expect_err("nobody serves it");
         assert_eq!(error.code(), Some(Code::SignatureMismatch), "{error:?}");
         assert!(error.message().contains("does not serve \"images.resize\""), "{error}");
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thornback_types::{Format, Value};
 
@@ -129,16 +130,35 @@ fn a_float_is_rounded_to_an_f32_and_refused_beyond_its_range() {
 fn an_interface_takes_nothing_for_what_it_is_not() {
     // As `serde` has it, a record may be an array, a field or case a number, text binary, and bytes an array.
     assert_eq!(told::<Options>(msgpack(b"\x90")), ": an array is not a Options: a map");
-    assert!(told::<Level>(msgpack(b"\x00")).starts_with(": 0 is not"));
+    assert_eq!(told::<Level>(msgpack(b"\x00")), ": 0 is not a Level");
     assert_eq!(told::<Level>(msgpack(b"\xa3low")), "nothing is wrong");
+    assert_eq!(
+        told::<(Level,)>(msgpack(b"\x91\x81\xa3low\xc0")),
+        "[0]: a map is not an enum: the name of a case"
+    );
+    assert!(told::<Level>(msgpack(b"\xa4high")).starts_with(": unknown variant `high`"));
+    assert!(decode::<Level>(msgpack(b"\x81\xa3low\xc0")).is_ok());
+    let mode = |data| told::<Mode>(msgpack(data));
+    assert_eq!(mode(b"\x81\xa5plain\xc0"), "nothing is wrong");
+    assert!(mode(b"\xa5plain").starts_with(": invalid type: unit variant"));
+    assert_eq!(mode(b"\x80"), ": a map of more or fewer entries than one is not a Mode");
+    assert_eq!(
+        mode(b"\x82\xa5plain\xc0\xa5plain\xc0"),
+        ": a map of more or fewer entries than one is not a Mode"
+    );
+    assert_eq!(mode(b"\x91\xa5plain"), ": an array is not a Mode");
+    assert_eq!(mode(b"\xc0"), ": nil is not a Mode");
+    assert_eq!(mode(b"\x81\x00\xc0"), ": 0 is not what was expected");
     assert!(told::<Options>(msgpack(b"\x81\x00\x01")).starts_with(": 0 is not"));
     assert_eq!(told::<String>(msgpack(b"\xc4\x01x")), ": binary is not a string");
-    assert_eq!(
-        told::<(Vec<u8>,)>(msgpack(b"\x91\x91\x01")),
-        "[0][0]: an item of an array is not a byte: list<u8> is binary"
-    );
-    assert_eq!(told::<(Vec<u16>,)>(msgpack(b"\x91\xc4\x01\x01")), "[0][0]: a byte of binary is not a u16");
-    assert_eq!(told::<(Vec<u8>, Vec<u16>)>(msgpack(b"\x92\xc4\x01\x01\x91\x01")), "nothing is wrong");
+    for array in [&b"\x91\x91\x01"[..], b"\x91\x90"] {
+        assert_eq!(told::<(Bytes,)>(msgpack(array)), "[0]: an array is not a list<u8>: binary");
+    }
+    assert_eq!(told::<Bytes>(msgpack(b"\xa1x")), ": \"x\" is not a list<u8>: binary");
+    for binary in [&b"\x91\xc4\x01\x01"[..], b"\x91\xc4\x00"] {
+        assert_eq!(told::<(Vec<u16>,)>(msgpack(binary)), "[0]: binary is not a list");
+    }
+    assert_eq!(told::<(Bytes, Vec<u16>)>(msgpack(b"\x92\xc4\x01\x01\x91\x01")), "nothing is wrong");
     assert_eq!(told::<Vec<Option<u8>>>(msgpack(b"\x92\x01\xc0")), "nothing is wrong");
     assert!(decode::<(Vec<u8>, Level)>(msgpack(b"\x92\x91\x01\xa3low")).is_ok());
 }
@@ -146,8 +166,8 @@ fn an_interface_takes_nothing_for_what_it_is_not() {
 #[test]
 fn raw_bytes_are_a_list_of_u8_and_nothing_else() {
     let raw = || Value::raw(&b"x"[..]);
-    assert_eq!(decode_typed::<Option<Vec<u8>>>(raw()).ok(), Some(Some(b"x".to_vec())));
+    assert_eq!(decode_typed::<Option<Bytes>>(raw()).ok(), Some(Some(Bytes::from_static(b"x"))));
     assert_eq!(told::<String>(raw()), ": binary is not a string");
     assert_eq!(told::<u16>(raw()), ": binary is not a u16");
-    assert_eq!(told::<Vec<u16>>(raw()), "[0]: a byte of binary is not a u16");
+    assert_eq!(told::<Vec<u16>>(raw()), ": binary is not a list");
 }
