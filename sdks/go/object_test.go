@@ -175,6 +175,24 @@ func TestRoomIsFoundWhereOnlyGarbageIsInTheWay(t *testing.T) {
 	}
 }
 
+func TestWhatIsReadInPlaceAndForgottenIsLetGoUnasked(t *testing.T) {
+	ctx, client := alone(t, thornback.NodeCPUs(1))
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	ref, err := thornback.Put(ctx, client, noise(2*mib))
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := thornback.As[thornback.View](ref).Get(ctx)
+	if err != nil || view.Len() != 2*mib {
+		t.Fatal(view, err)
+	}
+	ref.Close()
+	eventually(t, "no pin is left", func() bool {
+		status, err := client.Status(ctx)
+		return err == nil && status.StoreUsed == 0
+	})
+}
+
 func TestRefsInsideValuesAreCounted(t *testing.T) {
 	ctx, client := begin(t)
 	inner, err := thornback.Put(ctx, client, 7)

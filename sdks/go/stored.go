@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -21,9 +19,6 @@ const (
 	writeBytes = 256 << 10
 	// From here on two goroutines copy: one does not saturate the memory of most machines.
 	copyAloneMax = 8 << 20
-	// Before it says that the store is full (DATA-020) the node waits for room, ten seconds as it comes.
-	collectAfter = 100 * time.Millisecond
-	collectEvery = time.Second
 )
 
 // fetch is one question where an object can be read. Its answer holds a pin.
@@ -68,7 +63,7 @@ func (l *link) readStored(ctx context.Context, id ID, target any) error {
 	unblock := block(ctx, l)
 	defer unblock()
 	l.sess.Flush()
-	if !answered(ctx, f.done) {
+	if !garbage.await(ctx, f.done) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		select {
@@ -114,14 +109,22 @@ func (l *link) readPinned(id ID, at wire.Location, target any) error {
 		return failed(CodeInternal, "%v", err)
 	}
 	p := new(pin)
-	cleanup := runtime.AddCleanup(p, l.releaseLater, id)
+	cleanup := runtime.AddCleanup(p, l.unpin, id)
 	pinned, err := l.readObjectPinned(bytes, at.Size, target, p)
 	runtime.KeepAlive(p)
-	if !pinned {
+	if pinned {
+		garbage.pinned()
+	} else {
 		cleanup.Stop()
 		l.releaseLater(id)
 	}
 	return err
+}
+
+// unpin is called when nothing refers any more to what was read in place.
+func (l *link) unpin(id ID) {
+	garbage.unpinned()
+	l.releaseLater(id)
 }
 
 func (l *link) readObject(object []byte, size uint64, target any, p *pin) error {
@@ -280,7 +283,7 @@ func (l *link) create(ctx context.Context, id ID, size uint64, task ID, attempt 
 		return wire.Location{}, err
 	}
 	l.sess.Flush()
-	if answered(ctx, c.done) {
+	if garbage.await(ctx, c.done) {
 		return c.location, c.err
 	}
 	l.mu.Lock()
@@ -289,28 +292,6 @@ func (l *link) create(ctx context.Context, id ID, size uint64, task ID, attempt 
 	// Behind the Create, so whatever became of it is taken back.
 	l.abort(id)
 	return wire.Location{}, waited(ctx, "the node had no room for an object of %d bytes in time", size)
-}
-
-// collected is when answered last had garbage collected, in nanoseconds of the Unix clock.
-var collected atomic.Int64
-
-// answered waits for what needs room in the store, until ctx is done. Where that takes long, the room may be held by views and refs that are garbage: the
-// collector does not know how large the store is, and might not run for minutes.
-func answered(ctx context.Context, done <-chan struct{}) bool {
-	patience := time.NewTicker(collectAfter)
-	defer patience.Stop()
-	for {
-		select {
-		case <-done:
-			return true
-		case <-ctx.Done():
-			return false
-		case now := <-patience.C:
-			if last := collected.Load(); now.UnixNano()-last >= int64(collectEvery) && collected.CompareAndSwap(last, now.UnixNano()) {
-				runtime.GC()
-			}
-		}
-	}
 }
 
 func (l *link) handleCreated(created *pb.Created) {

@@ -386,8 +386,8 @@ def die_first(path: str, n: int) -> int:
 
 @serve("hold")
 def hold(path: str) -> str:
-    pathlib.Path(path + ".started").touch()
     try:
+        pathlib.Path(path + ".started").touch()
         wait_for(path + ".go")
     except BaseException:
         pathlib.Path(path + ".interrupted").touch()

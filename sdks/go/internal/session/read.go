@@ -64,6 +64,9 @@ func (s *Session) receive(carrier Carrier) error {
 // violated tells the node that it broke the protocol, and gives the end of the session.
 func (s *Session) violated(code uint32, err error) error {
 	end := endError(code, "the node broke the protocol: %v", err)
+	if s.greeting != greetingDone {
+		return end // Before it is welcome, a client says nothing but hello (SESSION-010).
+	}
 	s.lastWords(func() {
 		if !s.broken {
 			s.goodbye(end.Failure)

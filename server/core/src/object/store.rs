@@ -382,6 +382,8 @@ impl Node {
             self.object_ready(object, Outcome::Stored(location.size));
         }
         self.touch(object);
+        // What could not be spilled while it was being filled can be now.
+        self.serve_room();
         Ok(())
     }
 
