@@ -163,14 +163,20 @@ fn the_plain_is_read_by_hand_and_the_unusual_is_not() {
 #[test]
 fn every_byte_of_every_operation_changed_or_cut_off() {
     for op in plain().into_iter().chain(unusual()) {
-        let whole = frame(vec![op]);
-        for at in 0..whole.len().min(1_000) {
-            read_both(&whole[..at]);
-            let mut changed = whole.clone();
-            for byte in 0..=u8::MAX {
-                changed[at] = byte;
-                read_both(&changed);
-            }
+        spoil(&frame(vec![op]), |bytes| {
+            read_both(bytes);
+        });
+    }
+}
+
+/// Cuts a frame off at each of its first thousand bytes, and gives each of them every value.
+fn spoil(whole: &[u8], read: impl Fn(&[u8])) {
+    for at in 0..whole.len().min(1_000) {
+        read(&whole[..at]);
+        let mut changed = whole.to_vec();
+        for byte in 0..=u8::MAX {
+            changed[at] = byte;
+            read(&changed);
         }
     }
 }
@@ -207,14 +213,7 @@ fn a_server_s_operations_are_read_as_the_generated_code_reads_them() {
         let whole = frame(vec![op]);
         read_both_of_server(&[&whole[..], &whole[..]].concat());
         read_both_of_server(&[&whole[..], &[0x78, 0x01]].concat());
-        for at in 0..whole.len() {
-            read_both_of_server(&whole[..at]);
-            let mut changed = whole.clone();
-            for byte in 0..=u8::MAX {
-                changed[at] = byte;
-                read_both_of_server(&changed);
-            }
-        }
+        spoil(&whole, read_both_of_server);
     }
 }
 
@@ -264,22 +263,21 @@ fn hot_frame() {
         read_both(bytes);
         // Random bytes are seldom a frame: put them into one, and into each kind of operation.
         for key in [&[0x5a][..], &[0x62], &[0xc2, 0x01], &[0xf2, 0x01]] {
-            let mut op = key.to_vec();
-            prost::encoding::encode_varint(bytes.len() as u64, &mut op);
-            op.extend_from_slice(bytes);
-            let mut frame = vec![0x1a];
-            prost::encoding::encode_varint(op.len() as u64, &mut frame);
-            frame.extend_from_slice(&op);
-            read_both(&frame);
+            read_both(&in_a_frame(key, bytes));
         }
         for key in [&[0x5a][..], &[0xa2, 0x01]] {
-            let mut op = key.to_vec();
-            prost::encoding::encode_varint(bytes.len() as u64, &mut op);
-            op.extend_from_slice(bytes);
-            let mut frame = vec![0x1a];
-            prost::encoding::encode_varint(op.len() as u64, &mut frame);
-            frame.extend_from_slice(&op);
-            read_both_of_server(&frame);
+            read_both_of_server(&in_a_frame(key, bytes));
         }
     });
+}
+
+/// A frame of one operation with this key.
+fn in_a_frame(key: &[u8], operation: &[u8]) -> Vec<u8> {
+    let delimited = |key: &[u8], content: &[u8]| {
+        let mut field = key.to_vec();
+        prost::encoding::encode_varint(content.len() as u64, &mut field);
+        field.extend_from_slice(content);
+        field
+    };
+    delimited(&[0x1a], &delimited(key, operation))
 }

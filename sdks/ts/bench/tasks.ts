@@ -1,12 +1,13 @@
 // Measures no-op tasks from one TypeScript driver to one TypeScript worker through the node, and prints one line of JSON, medians:
 // `{"tasks_per_second": …, "async_per_second": …, "actor_calls_per_second": …, "sync_p50_us": …}`.
 //
-// `npm run build:test && THORNBACK_BINARY=…/thornback node build/bench/tasks.js [tasks] [rounds]`
+// `npm run build:test && THORNBACK_BINARY=…/thornback node build/bench/tasks.js [tasks] [rounds] [in flight at once]`
 
 import { Client, type Ref } from "../src/index.js";
 
 const tasks = Number(process.argv[2] ?? 100_000);
 const rounds = Number(process.argv[3] ?? 5);
+const window = Number(process.argv[4] ?? 1_000);
 const SYNC_CALLS = 1_000;
 
 // One CPU, so that there is one worker.
@@ -37,17 +38,27 @@ const figures = {
 };
 process.stdout.write(`${JSON.stringify(figures)}\n`);
 
-/** Calls a second, all submitted before the first result is looked at. */
+/** Calls a second while between half of `window` and all of it is in flight. */
 async function rate(count: number, submit: (n: number) => Ref<number>): Promise<number> {
   await submit(0).get();
+  const half = Math.max(window >> 1, 1);
   const begun = performance.now();
-  const refs = Array.from({ length: count }, (_, n) => submit(n));
+  let earlier: Ref<number>[] = [];
+  for (let first = 0; first < count; first += half) {
+    const refs = Array.from({ length: Math.min(half, count - first) }, (_, n) => submit(first + n));
+    await take(earlier, first - half);
+    earlier = refs;
+  }
+  await take(earlier, count - earlier.length);
+  return (1000 * count) / (performance.now() - begun);
+}
+
+/** Reads the results of some calls, of which `first` is the number of the first, and lets go of them. */
+async function take(refs: readonly Ref<number>[], first: number): Promise<void> {
   const results = await client.get(refs);
-  const seconds = (performance.now() - begun) / 1000;
-  const wrong = results.findIndex((result, n) => result !== n);
-  if (wrong >= 0) throw new Error(`the result of call ${wrong} is ${results[wrong]}`);
+  const wrong = results.findIndex((result, n) => result !== first + n);
+  if (wrong >= 0) throw new Error(`the result of call ${first + wrong} is ${results[wrong]}`);
   for (const ref of refs) ref.dispose();
-  return count / seconds;
 }
 
 function median(values: number[]): number {

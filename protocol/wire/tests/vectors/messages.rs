@@ -88,6 +88,23 @@ fn every_message_and_every_alternative_has_a_case() {
     assert!(wanted.is_empty(), "add cases called {wanted:#?} to protocol/vectors");
 }
 
+#[test]
+fn every_field_has_a_case() {
+    let mut wanted: BTreeSet<String> = BTreeSet::new();
+    for message in schemas().all_messages().filter(|message| !message.is_map_entry()) {
+        wanted.extend(message.fields().map(|field| format!("{}.{}", message.full_name(), field.name())));
+    }
+    for file in FILES {
+        for case in cases(file) {
+            let message = case["message"].as_str().unwrap();
+            for field in case["json"].as_object().unwrap().keys() {
+                wanted.remove(&format!("{message}.{field}"));
+            }
+        }
+    }
+    assert!(wanted.is_empty(), "no case in protocol/vectors has {wanted:#?}");
+}
+
 /// Writes the file with one case to a line, so that a review can compare.
 fn rewrite(file: &str, cases: &[Json]) {
     let old: Json = serde_json::from_str(&fs::read_to_string(path(file)).unwrap()).unwrap();

@@ -1,7 +1,7 @@
 // Measures no-op tasks from one Go driver to one Go worker through the node, and prints one line of JSON:
 // {"tasks_per_second": …, "actor_calls_per_second": …, "sync_p50_us": …}, medians.
 //
-//	go build -o bench_tasks ./examples/bench_tasks && THORNBACK_BINARY=…/thornback ./bench_tasks [-tasks N] [-rounds N]
+//	go build -o bench_tasks ./examples/bench_tasks && THORNBACK_BINARY=…/thornback ./bench_tasks [-tasks N] [-rounds N] [-window N]
 //
 // With -profile DIR, the driver and the worker each leave CPU and allocation profiles there, for `go tool pprof`.
 package main
@@ -38,11 +38,12 @@ func main() {
 		}
 		return
 	}
-	tasks := flag.Int("tasks", 200_000, "tasks of a round, all submitted before the first result is looked at")
+	tasks := flag.Int("tasks", 200_000, "tasks of a round")
+	window := flag.Int("window", 1_000, "tasks in flight at once: between half of it and all of it")
 	rounds := flag.Int("rounds", 5, "rounds, of which the median counts")
 	profile := flag.String("profile", "", "folder for profiles")
 	flag.Parse()
-	if err := drive(context.Background(), *tasks, *rounds, *profile); err != nil {
+	if err := drive(context.Background(), *tasks, *rounds, *window, *profile); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -59,7 +60,7 @@ func serve(ctx context.Context) error {
 	return worker.Serve(ctx)
 }
 
-func drive(ctx context.Context, tasks, rounds int, profile string) error {
+func drive(ctx context.Context, tasks, rounds, window int, profile string) error {
 	// One CPU, so that there is one worker.
 	client, err := thornback.Local(ctx, thornback.NodeCPUs(1))
 	if err != nil {
@@ -92,10 +93,10 @@ func drive(ctx context.Context, tasks, rounds int, profile string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := rate(ctx, 1, task.Submit); err != nil {
+	if _, err := rate(ctx, 1, 1, task.Submit); err != nil {
 		return err
 	}
-	if _, err := rate(ctx, 1, method.Call); err != nil {
+	if _, err := rate(ctx, 1, 1, method.Call); err != nil {
 		return err
 	}
 
@@ -105,11 +106,11 @@ func drive(ctx context.Context, tasks, rounds int, profile string) error {
 	}
 	var inFlight, calls, sync []float64
 	for range rounds {
-		submitted, err := rate(ctx, tasks, task.Submit)
+		submitted, err := rate(ctx, tasks, window, task.Submit)
 		if err != nil {
 			return err
 		}
-		called, err := rate(ctx, tasks, method.Call)
+		called, err := rate(ctx, tasks, window, method.Call)
 		if err != nil {
 			return err
 		}
@@ -119,7 +120,7 @@ func drive(ctx context.Context, tasks, rounds int, profile string) error {
 		return err
 	}
 	for range 2_000 {
-		one, err := rate(ctx, 1, task.Submit)
+		one, err := rate(ctx, 1, 1, task.Submit)
 		if err != nil {
 			return err
 		}
@@ -143,8 +144,9 @@ func stopWorkersProfile(ctx context.Context, client *thornback.Client) error {
 	return err
 }
 
-// rate is calls a second, all submitted before the first result is looked at.
-func rate(ctx context.Context, calls int, submit func(context.Context, ...any) (thornback.Ref[int], error)) (float64, error) {
+// rate is calls a second while between half of window and all of it is in flight.
+func rate(ctx context.Context, calls, window int, submit func(context.Context, ...any) (thornback.Ref[int], error)) (float64, error) {
+	half := max(window/2, 1)
 	begun := time.Now()
 	refs := make([]thornback.Ref[int], calls)
 	for n := range refs {
@@ -152,20 +154,31 @@ func rate(ctx context.Context, calls int, submit func(context.Context, ...any) (
 		if refs[n], err = submit(ctx, n); err != nil {
 			return 0, err
 		}
-	}
-	values, err := thornback.GetAll(ctx, refs)
-	if err != nil {
-		return 0, err
-	}
-	for n, value := range values {
-		if value != n {
-			return 0, fmt.Errorf("call %d gave %d", n, value)
+		if (n+1)%half == 0 && n >= half {
+			if err := take(ctx, refs, n+1-2*half, n+1-half); err != nil {
+				return 0, err
+			}
 		}
 	}
-	for _, ref := range refs {
-		ref.Close()
+	if err := take(ctx, refs, max(calls/half-1, 0)*half, calls); err != nil {
+		return 0, err
 	}
 	return float64(calls) / time.Since(begun).Seconds(), nil
+}
+
+// take reads the results of some calls, and lets go of them.
+func take(ctx context.Context, refs []thornback.Ref[int], from, to int) error {
+	values, err := thornback.GetAll(ctx, refs[from:to])
+	if err != nil {
+		return err
+	}
+	for i, value := range values {
+		if value != from+i {
+			return fmt.Errorf("call %d gave %d", from+i, value)
+		}
+		refs[from+i].Close()
+	}
+	return nil
 }
 
 func median(values []float64) float64 {

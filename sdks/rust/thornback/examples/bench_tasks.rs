@@ -1,7 +1,7 @@
 //! Measures no-op tasks from one Rust driver to one Rust worker through the node, and prints one line of JSON:
 //! `{"tasks_per_second": …, "sync_p50_us": …, "actor_calls_per_second": …}`, medians.
 //!
-//! `THORNBACK_BINARY=target/release/thornback cargo run --release -p thornback --example bench_tasks -- [tasks] [rounds]`
+//! `THORNBACK_BINARY=target/release/thornback cargo run --release -p thornback --example bench_tasks -- [tasks] [rounds] [in flight at once]`
 //!
 //! `THORNBACK_BENCH_WORKER` may hold a program, such as a profiler with its arguments, that the worker is started by.
 
@@ -35,6 +35,7 @@ async fn main() -> Result<()> {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<u64>());
     let tasks = args.next().and_then(std::result::Result::ok).unwrap_or(500_000);
     let rounds = args.next().and_then(std::result::Result::ok).unwrap_or(5);
+    let window = args.next().and_then(std::result::Result::ok).unwrap_or(1_000);
 
     // One CPU, so that there is one worker.
     let client = ConnectOptions::new().num_cpus(1.0).local().await?;
@@ -51,8 +52,8 @@ async fn main() -> Result<()> {
     let mut in_flight = Vec::new();
     let mut calls = Vec::new();
     for _ in 0..rounds {
-        in_flight.push(rate(tasks, |n| nothing::submit(&client, n)).await?);
-        calls.push(rate(tasks, |n| echo.nothing(n)).await?);
+        in_flight.push(rate(tasks, window, |n| nothing::submit(&client, n)).await?);
+        calls.push(rate(tasks, window, |n| echo.nothing(n)).await?);
     }
     let mut sync = Vec::new();
     for n in 0..2_000 {
@@ -69,13 +70,19 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Calls a second, all submitted before the first result is looked at.
-async fn rate(calls: u64, submit: impl Fn(u64) -> Ref<u64>) -> Result<f64> {
+/// Calls a second while between half of `window` and all of it is in flight.
+async fn rate(calls: u64, window: u64, submit: impl Fn(u64) -> Ref<u64>) -> Result<f64> {
+    let half = (window / 2).max(1);
     let begun = Instant::now();
-    let refs: Vec<Ref<u64>> = (0..calls).map(submit).collect();
-    let results = get_all(&refs).await?;
-    assert_eq!(results.len() as u64, calls);
-    drop(refs);
+    let mut earlier: Vec<Ref<u64>> = Vec::new();
+    let mut given = 0;
+    for first in (0..calls).step_by(half as usize) {
+        let refs = (first..calls.min(first + half)).map(&submit).collect();
+        given += get_all(&std::mem::replace(&mut earlier, refs)).await?.len() as u64;
+    }
+    given += get_all(&earlier).await?.len() as u64;
+    assert_eq!(given, calls);
+    drop(earlier);
     Ok(calls as f64 / begun.elapsed().as_secs_f64())
 }
 

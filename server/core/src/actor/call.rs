@@ -52,6 +52,11 @@ struct Creation {
 }
 
 impl Called {
+    /// Whether its creation is over, for now.
+    pub(crate) fn was_made(&self) -> bool {
+        matches!(self.state, ActorState::Alive { .. } | ActorState::Dead { .. })
+    }
+
     fn new(seed: u64) -> Called {
         Called {
             state: ActorState::Pending,

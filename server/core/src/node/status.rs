@@ -4,9 +4,10 @@
 
 use thornback_types::Resources;
 
+use crate::actor::Called;
 use crate::node::Node;
 use crate::node::worker::WorkerState;
-use crate::task::{Kind, RunState, TaskState};
+use crate::task::{Kind, RunState, Task, TaskState};
 
 /// Numbers of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -142,7 +143,12 @@ impl Node {
     }
 
     fn list_tasks(&self, limit: usize) -> Vec<Item> {
-        let mut ids = self.tasks.sorted_keys(|_, task| !task.is_finished());
+        // Its creation is kept as long as an actor lives, to make it again.
+        let is_over = |task: &Task| match task.spec.kind {
+            Kind::Create(actor) => self.called.get(&actor).is_some_and(Called::was_made),
+            _ => task.is_finished(),
+        };
+        let mut ids = self.tasks.sorted_keys(|_, task| !is_over(task));
         ids.truncate(limit);
         let item = |id: &thornback_types::TaskId| {
             let task = self.tasks.get(id)?;
