@@ -50,7 +50,7 @@ def once(run: Callable[..., Any], seconds: float) -> float:
     return float(run(seconds))
 
 
-# As in the rows of one Python driver, up to 1,000 tasks are in flight, unless a row says otherwise: that is what the programs do of themselves.
+# As in the rows of one Python driver, up to 1,000 tasks are in flight where a row does not say otherwise: the programs do so of themselves.
 ROWS = [
     Row(
         "Rust driver and worker, tasks in flight",

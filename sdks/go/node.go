@@ -111,7 +111,7 @@ func startNode(ctx context.Context, o *nodeOptions) (*localNode, error) {
 // stopNode ends the server and waits until it, and with it its workers, are gone.
 func stopNode(stdin io.Closer, exited <-chan error) {
 	stdin.Close()
-	<-exited
+	<-exited //nolint:errcheck // how it ended is nothing to anybody once it has
 }
 
 // readPorts reads where the node listens, once it has said so. It writes the file in one step.

@@ -56,7 +56,10 @@ func (t *Tensor) Bytes() []byte { return t.data }
 // Elements is the elements of a tensor in C order: in place where they lie so, else copied. They must not be written to, and stay as long as the tensor is
 // reachable; see View. It fails if they are of another type.
 func Elements[E Element](t *Tensor) ([]E, error) {
-	if want := dtypeOf[E](); t.DType != want && !(unsafe.Sizeof(*new(E)) == 1 && strings.TrimLeft(t.DType, "<>=|") == want[1:]) {
+	want := dtypeOf[E]()
+	// One byte has no order.
+	sameByte := unsafe.Sizeof(*new(E)) == 1 && strings.TrimLeft(t.DType, "<>=|") == want[1:]
+	if t.DType != want && !sameByte {
 		return nil, invalid("the tensor's elements are %q, not %q", t.DType, want)
 	}
 	count, ok := elementCount(t.Shape)
