@@ -67,7 +67,7 @@ fn one_node_with_all_faults() {
 
 #[test]
 fn two_nodes_with_all_faults() {
-    all_is_well(2, Profile::All, (1..=8).chain([524, 843, 800340, 820368, 821134]));
+    all_is_well(2, Profile::All, (1..=8).chain([524, 843, 800340, 820368, 821134, 900331, 910454]));
 }
 
 #[test]

@@ -21,11 +21,13 @@ pub(crate) struct Stream {
     /// Items so far; also the index of the next.
     pub(crate) produced: u64,
     pub(crate) consumed: u64,
+    /// Said once: the task may run again for items that were lost.
+    ended: bool,
 }
 
 impl Node {
     pub(crate) fn new_stream(&mut self, session: SessionId, task: TaskId, job: JobId) {
-        self.streams.insert(task, Stream { submitter: session, produced: 0, consumed: 0 });
+        self.streams.insert(task, Stream { submitter: session, produced: 0, consumed: 0, ended: false });
         self.new_output(session, ObjectId(task.0), job);
     }
 
@@ -124,7 +126,8 @@ impl Node {
 
     /// No more items will come. Their number is that of those which came, whatever the worker says: who waits for one more would wait for ever.
     pub(crate) fn stream_ended(&mut self, id: TaskId, failure: Option<Arc<Failure>>) {
-        let Some(stream) = self.streams.get(&id) else { return };
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.ended) else { return };
+        stream.ended = true;
         let (submitter, count) = (stream.submitter, stream.produced);
         self.send(submitter, Message::StreamEnd { task: id, count, failure });
     }
