@@ -23,8 +23,8 @@ impl Memory {
         }
     }
 
+    /// What lies there stays for those who have it mapped, and their last messages may be on the way yet. No later arena has the number.
     pub(crate) fn close(&mut self, arena: u32) -> Result<(), String> {
-        self.extents.retain(|(of, _), _| *of != arena);
         self.arenas
             .remove(&arena)
             .map(|_| ())
