@@ -118,7 +118,7 @@ fn words_of_one_machine(line: &str) -> impl Iterator<Item = &str> {
         [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/tmp/", "brief"), concat!("/ho", "me/")];
     FOLDERS.into_iter().filter(|folder| {
         line.match_indices(folder).any(|(at, _)| {
-            // `docs/work/` is a path of ours; only one that starts at the root of a machine is meant.
+            // A folder of ours may have such a name; only one that starts at the root of a machine is meant.
             let before = line[..at].chars().next_back();
             !before.is_some_and(|c| c.is_alphanumeric() || "._-}*".contains(c))
         })

@@ -144,11 +144,11 @@ impl Node {
 
     fn list_tasks(&self, limit: usize) -> Vec<Item> {
         // Its creation is kept as long as an actor lives, to make it again.
-        let is_over = |task: &Task| match task.spec.kind {
+        let was_made = |task: &Task| match task.spec.kind {
             Kind::Create(actor) => self.called.get(&actor).is_some_and(Called::was_made),
-            _ => task.is_finished(),
+            _ => false,
         };
-        let mut ids = self.tasks.sorted_keys(|_, task| !is_over(task));
+        let mut ids = self.tasks.sorted_keys(|_, task| !task.is_finished() && !was_made(task));
         ids.truncate(limit);
         let item = |id: &thornback_types::TaskId| {
             let task = self.tasks.get(id)?;
