@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use thornback_types::{Code, Failure, Time};
 use thornback_wire::hot;
-use thornback_wire::v1::{self, client_op};
+use thornback_wire::v1::{self, client_op, server_op};
 
 use crate::conversation::{Conversation, Link};
 use crate::event::{End, Event};
@@ -41,17 +41,17 @@ impl Config {
     }
 }
 
-/// One session, as its driver or worker sees it. See the [crate] for how to drive it.
+/// One session, as its driver or worker sees it, which makes `M` of the server's operations. See the [crate] for how to drive it.
 #[derive(Debug)]
-pub struct Client {
-    conversation: Conversation<ClientSide>,
+pub struct Client<M: hot::client::Make = server_op::Op> {
+    conversation: Conversation<ClientSide<M>>,
     config: Config,
     welcome: Option<Box<v1::Welcome>>,
     /// A welcome that was not told yet.
     news: bool,
 }
 
-impl Client {
+impl<M: hot::client::Make> Client<M> {
     /// A session that begins on a connection that has just been made. The first transmit is the `Hello`.
     #[must_use]
     pub fn new(now: Time, config: Config) -> Self {
@@ -83,11 +83,11 @@ impl Client {
             ack: self.conversation.inbox.last(),
         });
         let link = Link::Greeting { until: now + self.config.welcome_timeout };
-        self.conversation.connect(link, ClientSide::slot(client_op::Op::Hello(Box::new(hello))));
+        self.conversation.connect(link, ClientSide::<M>::slot(client_op::Op::Hello(Box::new(hello))));
     }
 
     /// Takes the body of a frame that came, and gives the operations in it. Then look at [`poll_event`](Self::poll_event).
-    pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<v1::ServerOp> {
+    pub fn handle_frame(&mut self, now: Time, body: Bytes) -> Received<hot::client::Slot<M>> {
         let received = self.conversation.handle_frame(now, body);
         if let Some(welcome) = self.conversation.welcome.take()
             && self.conversation.ended().is_none()
@@ -133,15 +133,23 @@ impl Client {
     ///
     /// # Errors
     /// If it was not taken; the session goes on as if it had not been tried.
-    #[inline]
     pub fn send(&mut self, op: client_op::Op) -> Result<(), SendError> {
         if self.welcome.is_none() {
             return Err(SendError::NotOpen);
         }
-        match hot::client::Op::of(&op) {
-            Some(op) => self.conversation.send_hot(&op),
-            None => self.conversation.send(op),
+        self.conversation.send(op)
+    }
+
+    /// The same for an operation that is written by hand.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_hot(&mut self, op: &impl hot::Write) -> Result<(), SendError> {
+        if self.welcome.is_none() {
+            return Err(SendError::NotOpen);
         }
+        self.conversation.send_hot(op)
     }
 
     /// The next frame to be sent, if there is one that the server takes. Ask again until there is none.

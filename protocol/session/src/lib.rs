@@ -24,7 +24,7 @@
 //!
 //! let now = Time::ZERO;
 //! let hello = v1::Hello { role: v1::Role::Driver.into(), ..Default::default() };
-//! let mut client = Client::new(now, client::Config::new(hello));
+//! let mut client = <Client>::new(now, client::Config::new(hello));
 //!
 //! // The first frame of a connection is a hello. The node judges it, and opens a session.
 //! let hello = client.poll_transmit(now).unwrap();

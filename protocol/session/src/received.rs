@@ -1,7 +1,6 @@
 //! The operations of a frame that came.
 
 use thornback_wire::hot;
-use thornback_wire::v1::{self, server_op};
 
 /// Where an operation stood: what `Refused` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,11 +32,15 @@ impl<M: hot::Make> Slot for hot::Slot<M> {
     }
 }
 
-impl Slot for v1::ServerOp {
-    type Op = server_op::Op;
+impl<M: hot::client::Make> Slot for hot::client::Slot<M> {
+    type Op = M;
 
-    fn open(self) -> Option<server_op::Op> {
-        self.op
+    #[inline]
+    fn open(self) -> Option<M> {
+        match self {
+            hot::client::Slot::Hot(op) => Some(op),
+            hot::client::Slot::Cold(slot) => slot.op.map(M::other),
+        }
     }
 }
 

@@ -65,26 +65,27 @@ pub(crate) enum Control {
     Goodbye(Box<v1::Goodbye>),
 }
 
-/// The messages as a client sees them.
+/// The messages as a client sees them that makes `M` of a server's operations.
 #[derive(Debug)]
-pub(crate) struct ClientSide;
+pub(crate) struct ClientSide<M>(PhantomData<M>);
 
 /// The messages as a server sees them that makes `M` of a client's operations.
 #[derive(Debug)]
 pub(crate) struct ServerSide<M>(PhantomData<M>);
 
-impl Side for ClientSide {
-    type Slot = v1::ServerOp;
+impl<M: hot::client::Make> Side for ClientSide<M> {
+    type Slot = hot::client::Slot<M>;
     type Out = client_op::Op;
     type OutSlot = v1::ClientOp;
 
-    fn decode(body: Bytes, ops: usize) -> Result<Frame<v1::ServerOp>, DecodeError> {
-        let v1::ServerFrame { seq, ack, ops } = hot::client::server_frame(body, ops)?;
+    fn decode(body: Bytes, ops: usize) -> Result<Frame<hot::client::Slot<M>>, DecodeError> {
+        let hot::client::ServerFrame { seq, ack, ops } = hot::client::server_frame(body, ops)?;
         Ok(Frame { seq, ack, ops })
     }
 
-    fn look(slot: &v1::ServerOp) -> Kind {
+    fn look(slot: &hot::client::Slot<M>) -> Kind {
         use server_op::Op;
+        let hot::client::Slot::Cold(slot) = slot else { return Kind::Counted };
         match &slot.op {
             Some(Op::Welcome(_) | Op::Credit(_) | Op::Ping(_) | Op::Pong(_)) => Kind::Control,
             Some(Op::Goodbye(_)) => Kind::Goodbye,
@@ -93,8 +94,9 @@ impl Side for ClientSide {
         }
     }
 
-    fn control(slot: v1::ServerOp) -> Option<Control> {
+    fn control(slot: hot::client::Slot<M>) -> Option<Control> {
         use server_op::Op;
+        let hot::client::Slot::Cold(slot) = slot else { return None };
         Some(match slot.op? {
             Op::Welcome(welcome) => Control::Welcome(welcome),
             Op::Credit(credit) => Control::Credit(credit),

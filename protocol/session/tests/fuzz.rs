@@ -107,7 +107,7 @@ fn check_transmit(frame: &Transmit) {
 fn server_conversation() {
     check!().with_iterations(ITERATIONS).for_each(|input| {
         let mut now = Time(1);
-        let mut client = Client::new(now, client::Config::new(hello()));
+        let mut client = <Client>::new(now, client::Config::new(hello()));
         let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
         let mut server = <Server>::new(now, &knock, accept());
         let (mut due, mut taken, mut ends) = (1, 0, 0);
@@ -188,7 +188,7 @@ fn client_conversation() {
     check!().with_iterations(ITERATIONS).for_each(|input| {
         let mut now = Time(1);
         let mut client =
-            Client::new(now, client::Config { window_bytes: 2048, ..client::Config::new(hello()) });
+            <Client>::new(now, client::Config { window_bytes: 2048, ..client::Config::new(hello()) });
         let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
         let welcome = <Server>::new(now, &knock, accept()).poll_transmit(now).unwrap().body();
         let (mut due, mut taken, mut ends, mut welcomed) = (1, 0, 0, false);

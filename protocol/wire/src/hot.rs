@@ -283,7 +283,7 @@ fn bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-/// A `ServerOp` that is written by hand.
+/// An operation that is written by hand.
 pub trait Write {
     /// Bytes of the operation.
     fn encoded_len(&self) -> usize;
@@ -389,14 +389,7 @@ fn value_len(value: &Value) -> usize {
 
 fn put_value(key: u8, value: &Value, to: &mut Vec<u8>) {
     put_length(key, value_len(value), to);
-    let format = match value.format {
-        Format::Raw => 1,
-        Format::MsgPack => 2,
-        Format::Arrow => 3,
-        Format::Tensor => 4,
-        Format::Private => 5,
-    };
-    to.extend_from_slice(&[0x08, format]);
+    to.extend_from_slice(&[0x08, format_number(value.format)]);
     if !value.data.is_empty() {
         put_bytes(0x12, &value.data, to);
     }
@@ -408,6 +401,16 @@ fn put_value(key: u8, value: &Value, to: &mut Vec<u8>) {
     }
     if !value.schema.is_empty() {
         put_bytes(0x2a, &value.schema, to);
+    }
+}
+
+fn format_number(format: Format) -> u8 {
+    match format {
+        Format::Raw => 1,
+        Format::MsgPack => 2,
+        Format::Arrow => 3,
+        Format::Tensor => 4,
+        Format::Private => 5,
     }
 }
 

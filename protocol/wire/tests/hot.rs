@@ -4,7 +4,9 @@ use std::fs;
 
 use bolero::check;
 use bytes::Bytes;
+use thornback_types::{ActorId, Format, Id, ObjectId, TaskId, Value};
 use thornback_wire::Message;
+use thornback_wire::hot::client::{self, Call, Done, Fields, Refs, Submit, Written};
 use thornback_wire::hot::{self, Slot, Write};
 use thornback_wire::v1::{self, client_op, completion, server_op};
 
@@ -28,26 +30,32 @@ fn read_both(body: &[u8]) -> Option<usize> {
 }
 
 /// The same for a server's frame.
-fn read_both_of_server(body: &[u8]) {
+fn read_both_of_server(body: &[u8]) -> Option<usize> {
     let expected = v1::ServerFrame::decode(body);
-    let read = hot::client::server_frame(Bytes::copy_from_slice(body), 0);
-    match (expected, read) {
-        (Ok(expected), Ok(read)) => assert_eq!(read, expected, "{body:02x?}"),
-        (Err(_), Err(_)) => {}
+    let read = client::server_frame::<server_op::Op>(Bytes::copy_from_slice(body), 0);
+    let (expected, read) = match (expected, read) {
+        (Ok(expected), Ok(read)) => (expected, read),
+        (Err(_), Err(_)) => return None,
         (expected, read) => panic!("{expected:?} and {read:?} of {body:02x?}"),
-    }
+    };
+    let by_hand = read.ops.iter().filter(|slot| matches!(slot, client::Slot::Hot(_))).count();
+    let ops = read.ops.into_iter().map(|slot| match slot {
+        client::Slot::Hot(op) => v1::ServerOp { op: Some(op) },
+        client::Slot::Cold(slot) => slot,
+    });
+    let read = v1::ServerFrame { seq: read.seq, ack: read.ack, ops: ops.collect() };
+    assert_eq!(read, expected, "{body:02x?}");
+    Some(by_hand)
 }
 
-/// Writes an operation in both ways, and gives whether it is written by hand.
-fn written_both(op: &client_op::Op) -> bool {
-    let Some(by_hand) = hot::client::Op::of(op) else { return false };
+/// Writes an operation in both ways.
+fn written_both(by_hand: &impl Write, op: client_op::Op) {
     let mut written = Vec::new();
     by_hand.encode(&mut written);
     assert_eq!(written.len(), by_hand.encoded_len(), "{op:?}");
-    let expected = v1::ClientOp { op: Some(op.clone()) };
-    assert_eq!(v1::ClientOp::decode(&written[..]).unwrap(), expected, "{op:?}");
-    assert_eq!(written.len(), expected.encoded_len(), "{op:?}");
-    true
+    let expected = v1::ClientOp { op: Some(op) };
+    assert_eq!(v1::ClientOp::decode(&written[..]).unwrap(), expected);
+    assert_eq!(written.len(), expected.encoded_len(), "{expected:?}");
 }
 
 fn id(byte: u8, index: u32) -> Bytes {
@@ -181,24 +189,29 @@ fn spoil(whole: &[u8], read: impl Fn(&[u8])) {
     }
 }
 
-/// A server's operations: those that are read by hand, with what is unusual of them.
-fn of_server() -> Vec<server_op::Op> {
+/// A server's operations, and which of them are read by hand.
+fn of_server() -> Vec<(server_op::Op, bool)> {
     let run = || v1::Run { task: id(1, 0), attempt: 1, declaration: 300, ..Default::default() };
     let stored = v1::Arg { arg: Some(v1::arg::Arg::Stored(v1::Stored::default())), ..Default::default() };
-    let keyword = v1::Arg { keyword: "k\u{e9}y".to_owned(), ..arg(rich()) };
+    let keyword = v1::Arg { keyword: "k\u{e9}y".to_owned(), ..arg(value(b"y")) };
+    let args = vec![arg(value(b"x")), arg(value(b"")), keyword];
     let completion =
         |outcome| server_op::Op::Completion(v1::Completion { object: id(1, 1), outcome: Some(outcome) });
     vec![
-        server_op::Op::Run(run()),
-        server_op::Op::Run(v1::Run { args: vec![arg(value(b"x")), keyword], actor: id(2, 0), ..run() }),
-        server_op::Op::Run(v1::Run { args: vec![stored, v1::Arg::default()], ..run() }),
-        server_op::Op::Run(v1::Run { setup: Some(Box::default()), ..run() }),
-        completion(completion::Outcome::Value(value(b"result"))),
-        completion(completion::Outcome::Value(v1::Value { format: -1, ..rich() })),
-        completion(completion::Outcome::Stored(1 << 40)),
-        completion(completion::Outcome::Failure(Box::default())),
-        server_op::Op::Completion(v1::Completion::default()),
-        server_op::Op::Pong(v1::Pong { nonce: 3 }),
+        (server_op::Op::Run(run()), true),
+        (server_op::Op::Run(v1::Run { args, actor: id(2, 0), ..run() }), true),
+        (server_op::Op::Run(v1::Run { args: vec![arg(value(b"x")), arg(rich())], ..run() }), false),
+        (server_op::Op::Run(v1::Run { args: vec![stored, v1::Arg::default()], ..run() }), false),
+        (server_op::Op::Run(v1::Run { setup: Some(Box::default()), ..run() }), false),
+        (server_op::Op::Run(v1::Run { task: Bytes::new(), ..run() }), false),
+        (completion(completion::Outcome::Value(value(b"result"))), true),
+        (completion(completion::Outcome::Value(value(b""))), true),
+        (completion(completion::Outcome::Value(rich())), false),
+        (completion(completion::Outcome::Value(v1::Value { format: -1, ..value(b"x") })), false),
+        (completion(completion::Outcome::Stored(1 << 40)), false),
+        (completion(completion::Outcome::Failure(Box::default())), false),
+        (server_op::Op::Completion(v1::Completion::default()), false),
+        (server_op::Op::Pong(v1::Pong { nonce: 3 }), false),
     ]
 }
 
@@ -208,26 +221,138 @@ fn a_server_s_operations_are_read_as_the_generated_code_reads_them() {
         let ops = ops.into_iter().map(|op| v1::ServerOp { op: Some(op) }).collect();
         v1::ServerFrame { seq: 1 << 33, ack: 7, ops }.encode_to_vec()
     };
-    read_both_of_server(&frame(of_server()));
-    for op in of_server() {
+    let by_hand = of_server().iter().filter(|(_, by_hand)| *by_hand).count();
+    assert_eq!(
+        read_both_of_server(&frame(of_server().into_iter().map(|(op, _)| op).collect())),
+        Some(by_hand)
+    );
+    for (op, by_hand) in of_server() {
         let whole = frame(vec![op]);
+        assert_eq!(read_both_of_server(&whole), Some(usize::from(by_hand)), "{whole:02x?}");
         read_both_of_server(&[&whole[..], &whole[..]].concat());
         read_both_of_server(&[&whole[..], &[0x78, 0x01]].concat());
-        spoil(&whole, read_both_of_server);
+        spoil(&whole, |bytes| {
+            read_both_of_server(bytes);
+        });
     }
+}
+
+/// Arguments, or results, of every kind that can be given; and the same as messages.
+fn every_field() -> (Fields, Vec<v1::Arg>) {
+    let (mut fields, mut args) = (Fields::default(), Vec::new());
+    let mut add = |value: v1::Value, keyword: &str| {
+        args.push(v1::Arg { keyword: keyword.to_owned(), ..arg(value) });
+    };
+    // Short ones are written in place: up to the last length that is, with and without a keyword.
+    for length in [1, 2, 60, 120, 121] {
+        for keyword in ["", "k\u{e9}y"] {
+            let start = fields.end();
+            let data = vec![7; length];
+            let apart =
+                fields.written(Format::Raw, 121, |to| Ok::<_, ()>(to.extend_from_slice(&data)), |()| true);
+            assert!(apart.unwrap().is_none(), "{length} bytes are short");
+            fields.name(start, keyword);
+            add(value(&data), keyword);
+        }
+    }
+    let start = fields.end();
+    let rich = rich();
+    fields.value(&Value::try_from(rich.clone()).unwrap());
+    fields.name(start, "rich");
+    add(rich, "rich");
+    fields.value(&Value::raw(vec![1; 70_000]));
+    add(value(&[1; 70_000]), "");
+    let start = fields.end();
+    fields.reference(ObjectId(Id::from_slice(&id(5, 1)).unwrap()));
+    fields.name(start, "ref");
+    args.push(v1::Arg { keyword: "ref".to_owned(), arg: Some(v1::arg::Arg::Ref(id(5, 1))) });
+    (fields, args)
+}
+
+#[test]
+fn what_is_not_short_and_plain_is_handed_back() {
+    let mut fields = Fields::default();
+    fields.stored();
+    let before = fields.as_bytes().to_vec();
+    for (length, limit, plain) in [(0, 121, true), (122, 1_000, true), (60, 59, true), (1, 121, false)] {
+        let data = vec![9; length];
+        let apart =
+            fields.written(Format::MsgPack, limit, |to| Ok::<_, ()>(to.extend_from_slice(&data)), |()| plain);
+        assert_eq!(apart.unwrap().map(|(data, ())| data), Some(Bytes::from(data)), "{length} bytes");
+        assert_eq!(fields.as_bytes(), before);
+    }
+    let failed = fields.written(
+        Format::MsgPack,
+        121,
+        |to| {
+            to.push(1);
+            Err::<(), _>("no")
+        },
+        |()| true,
+    );
+    assert_eq!(failed, Err("no"));
+    assert_eq!(fields.as_bytes(), before);
 }
 
 #[test]
 fn a_client_s_operations_are_written_as_the_generated_code_writes_them() {
-    let stored = v1::Arg {
-        keyword: "k".to_owned(),
-        arg: Some(v1::arg::Arg::Stored(v1::Stored { object: id(1, 1), ..Default::default() })),
-    };
-    let odd =
-        v1::Submit { args: vec![stored, arg(v1::Value { format: -1, ..rich() })], ..Default::default() };
-    let all: Vec<_> = plain().into_iter().chain(unusual()).chain([client_op::Op::Submit(odd)]).collect();
-    let by_hand = all.iter().filter(|op| written_both(op)).count();
-    assert_eq!(by_hand, all.len() - 1, "all but the failure");
+    let id_of = |bytes: &Bytes| Id::from_slice(bytes).unwrap();
+    let (task, actor) = (id(1, 0), id(3, 0));
+    let (task_id, actor_id) = (TaskId(id_of(&task)), ActorId(id_of(&actor)));
+    for (fields, messages) in [(Fields::default(), Vec::new()), every_field()] {
+        assert_eq!(fields.to_args().unwrap(), messages);
+        for (declaration, parent) in [(0, None), (300, Some(id(2, 0)))] {
+            let (args, messages) = (&fields, messages.clone());
+            let parent_id = parent.as_ref().map(|parent| TaskId(id_of(parent)));
+            let parent = parent.unwrap_or_default();
+            written_both(
+                &Submit { task: task_id, declaration, args, parent: parent_id },
+                client_op::Op::Submit(v1::Submit {
+                    task: task.clone(),
+                    declaration,
+                    args: messages.clone(),
+                    parent: parent.clone(),
+                }),
+            );
+            written_both(
+                &Call { task: task_id, actor: actor_id, declaration, args, parent: parent_id },
+                client_op::Op::Call(v1::Call {
+                    task: task.clone(),
+                    actor: actor.clone(),
+                    declaration,
+                    args: messages,
+                    parent,
+                }),
+            );
+        }
+    }
+    let mut results = Fields::default();
+    results.value(&Value::raw(&b"result"[..]));
+    results.stored();
+    let messages = [v1::result::Result::Value(value(b"result")), v1::result::Result::Stored(true)];
+    for (attempt, yielded) in [(0, 0), (7, 1 << 40)] {
+        written_both(
+            &Done { task: task_id, attempt, results: &results, yielded },
+            client_op::Op::Done(v1::Done {
+                task: task.clone(),
+                attempt,
+                results: messages.iter().map(|result| v1::Result { result: Some(result.clone()) }).collect(),
+                failure: None,
+                yielded,
+            }),
+        );
+    }
+    for (retain, drop) in [(0, 0), (1, 2), (0, 10_000)] {
+        let ids = |count: u32| (0..count).map(|index| id(4, index)).collect::<Vec<_>>();
+        let read = |ids: &[Bytes]| ids.iter().map(|id| ObjectId(id_of(id))).collect::<Vec<_>>();
+        let refs = v1::Refs { retain: ids(retain), drop: ids(drop) };
+        written_both(
+            &Refs { retain: &read(&refs.retain), drop: &read(&refs.drop) },
+            client_op::Op::Refs(refs),
+        );
+    }
+    let ping = client_op::Op::Ping(v1::Ping { nonce: 300 });
+    written_both(&Written(&v1::ClientOp { op: Some(ping.clone()) }.encode_to_vec()), ping);
 }
 
 #[test]

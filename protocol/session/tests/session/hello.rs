@@ -87,7 +87,7 @@ fn a_second_hello_ends_the_session() {
 #[test]
 fn nothing_is_sent_before_welcome() {
     let now = Time::ZERO;
-    let mut client = Client::new(now, client::Config::new(hello()));
+    let mut client = <Client>::new(now, client::Config::new(hello()));
     assert_eq!(client.send(mark(1, 8)), Err(SendError::NotOpen));
     assert!(client.poll_transmit(now).is_some());
     assert_eq!(client.poll_transmit(now), None);
@@ -96,7 +96,7 @@ fn nothing_is_sent_before_welcome() {
 #[test]
 fn a_refused_client_knows_why() {
     let now = Time::ZERO;
-    let mut client = Client::new(now, client::Config::new(hello()));
+    let mut client = <Client>::new(now, client::Config::new(hello()));
     let _ = client.poll_transmit(now).unwrap();
     let failure = thornback_types::Failure::new(Code::Unauthenticated, "the token is wrong");
     assert_eq!(client.handle_frame(now, refusal(failure.clone()).body()).count(), 0);
@@ -106,7 +106,7 @@ fn a_refused_client_knows_why() {
 
 #[test]
 fn a_welcome_that_does_not_come_is_given_up() {
-    let mut client = Client::new(Time::ZERO, client::Config::new(hello()));
+    let mut client = <Client>::new(Time::ZERO, client::Config::new(hello()));
     let _ = client.poll_transmit(Time::ZERO).unwrap();
     let at = client.poll_timeout().unwrap();
     client.handle_timeout(at);
@@ -120,7 +120,7 @@ fn a_welcome_that_does_not_come_is_given_up() {
 #[test]
 fn a_welcome_of_another_version_is_refused() {
     let now = Time::ZERO;
-    let mut client = Client::new(now, client::Config::new(hello()));
+    let mut client = <Client>::new(now, client::Config::new(hello()));
     let knock = Knock::read(client.poll_transmit(now).unwrap().body()).unwrap();
     let mut server = <Server>::new(now, &knock, accept(Limits::default()));
     let mut frame = v1::ServerFrame::decode(server.poll_transmit(now).unwrap().body()).unwrap();

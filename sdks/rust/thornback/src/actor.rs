@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thornback_types::ActorId;
 use thornback_wire::convert::WireId;
+use thornback_wire::hot::client::Call;
 use thornback_wire::v1;
 
 use crate::arg::Args;
@@ -19,7 +20,9 @@ use crate::link::{Item, Link};
 use crate::options::{Kind, Options, call_options, resource_options};
 use crate::scope::Scope;
 use crate::task::{Declared, Returns};
-use crate::value::{Extension, collected, decode_context, deserialize_extension, serialize_extension};
+use crate::value::{
+    Extension, collected, decode_context, deserialize_extension, recycle, serialize_extension,
+};
 use crate::{Code, Error, Result};
 
 /// A class of actors: its name, the types of its constructor's parameters `A` (a tuple), the handle `H` that creating one gives, and how to run them.
@@ -151,7 +154,7 @@ impl<A, H: From<ActorHandle> + 'static> Class<A, H> {
         let ready = self
             .call
             .number(&client.link, Kind::Class, 1)
-            .and_then(|declaration| Ok((declaration, args.finish()?)));
+            .and_then(|declaration| Ok((declaration, args.finish_messages()?)));
         let handle = match ready {
             Ok((declaration, (args, keep))) => {
                 let options = Some(self.wire_options(""));
@@ -180,7 +183,7 @@ impl<A, H: From<ActorHandle> + 'static> Class<A, H> {
         let ready = self
             .call
             .number(&client.link, Kind::Class, 1)
-            .and_then(|declaration| Ok((declaration, args.finish()?)));
+            .and_then(|declaration| Ok((declaration, args.finish_messages()?)));
         Box::pin(async move {
             if options.name.is_empty() {
                 return Err(Error::invalid(
@@ -287,18 +290,14 @@ impl<A, R: Returns> Method<A, R> {
             .and_then(|declaration| Ok((declaration, args.finish()?)));
         match ready {
             Ok((declaration, (args, keep))) => {
-                let parent = client.parent();
+                let parent = client.parent_task();
+                let actor = actor.id();
                 let results = R::expect(client, task, self.call.of());
                 client.link.push_with(|outbox| {
                     results.register(outbox);
-                    outbox.push(Item::Op(v1::client_op::Op::Call(v1::Call {
-                        task: task.write(),
-                        actor: actor.id().write(),
-                        declaration,
-                        args,
-                        parent,
-                    })));
+                    outbox.write(&Call { task, actor, declaration, args: &args, parent });
                 });
+                recycle(args);
                 drop(keep);
                 results
             }

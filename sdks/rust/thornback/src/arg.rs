@@ -1,15 +1,11 @@
 //! Arguments of calls: values, and refs that stand for values.
 
-use std::any::Any;
-use std::sync::Arc;
-
-use thornback_types::Id;
-use thornback_wire::convert::WireId;
+use thornback_wire::hot::client::Fields;
 use thornback_wire::v1;
 
 use crate::client::Client;
 use crate::object::{Ref, put_encoded};
-use crate::value::{Data, Encoded, Keep, encode, encode_owned};
+use crate::value::{Added, Data, Encoded, Keep, add_owned, add_text, add_value, recycle, reused};
 use crate::{Error, Result};
 
 /// What may be passed where a function takes a `T`: a `T`, a `&T`, or a [`Ref<T>`] whose value the function will get.
@@ -40,7 +36,9 @@ const INLINE_BYTES_MAX: usize = 1 << 20;
 #[must_use = "arguments do nothing until they are submitted"]
 pub struct Args<'c> {
     pub(crate) client: &'c Client,
-    args: Vec<v1::Arg>,
+    fields: Fields,
+    /// Where the last one begins.
+    last: usize,
     inline_bytes: usize,
     /// Held until the call is on its way, so that nothing it refers to is let go before.
     keep: Keep,
@@ -50,16 +48,12 @@ pub struct Args<'c> {
 impl<'c> Args<'c> {
     /// No arguments yet.
     pub fn new(client: &'c Client) -> Args<'c> {
-        Args { client, args: Vec::new(), inline_bytes: 0, keep: Keep::default(), error: None }
-    }
-
-    pub(crate) fn with_capacity(client: &'c Client, count: usize) -> Args<'c> {
-        Args { args: Vec::with_capacity(count), ..Args::new(client) }
+        Args { client, fields: reused(), last: 0, inline_bytes: 0, keep: Keep::default(), error: None }
     }
 
     /// Adds a positional argument.
     pub fn arg<T: Data>(mut self, value: T) -> Args<'c> {
-        self.add_encoded(encode_owned(value));
+        value.add_to(&mut self);
         self
     }
 
@@ -80,63 +74,74 @@ impl<'c> Args<'c> {
     }
 
     fn named(mut self, keyword: &str) -> Args<'c> {
-        if let Some(last) = self.args.last_mut() {
-            keyword.clone_into(&mut last.keyword);
+        // One that could not be added is the call's error.
+        if self.last < self.fields.end() {
+            self.fields.name(self.last, keyword);
         }
         self
     }
 
-    fn add_encoded(&mut self, encoded: Result<Encoded>) {
-        match encoded {
-            Ok(encoded) => {
-                let size = encoded.value.size();
-                if !self.client.link.is_inline(&encoded.value) || self.inline_bytes + size > INLINE_BYTES_MAX
-                {
-                    let stored: Ref<()> = put_encoded(self.client, self.client.link.next_put(), encoded);
-                    self.add_ref(&stored);
-                    return;
-                }
-                self.inline_bytes += size;
-                self.keep.append(encoded.keep);
-                self.add(v1::arg::Arg::Value(encoded.value.into()));
-            }
+    /// Adds what `encode` adds to the fields, or leaves to be added.
+    #[inline]
+    fn add(&mut self, encode: impl FnOnce(&mut Fields, usize) -> Result<Added>) {
+        self.last = self.fields.end();
+        let limit =
+            self.client.link.welcome.inline_bytes.min(INLINE_BYTES_MAX.saturating_sub(self.inline_bytes));
+        match encode(&mut self.fields, limit) {
+            Ok(Added::Done(bytes)) => self.inline_bytes += bytes,
+            Ok(Added::Apart(encoded)) => self.add_encoded(encoded),
             Err(error) => {
                 self.error.get_or_insert(error);
             }
         }
     }
 
+    fn add_encoded(&mut self, encoded: Encoded) {
+        let size = encoded.value.size();
+        if !self.client.link.is_inline(&encoded.value) || self.inline_bytes + size > INLINE_BYTES_MAX {
+            let stored: Ref<()> = put_encoded(self.client, self.client.link.next_put(), encoded);
+            self.add_ref(&stored);
+            return;
+        }
+        self.inline_bytes += size;
+        self.keep.append(encoded.keep);
+        self.fields.value(&encoded.value);
+    }
+
     fn add_ref<T>(&mut self, r: &Ref<T>) {
-        self.hold(r.id().0, r.slot().clone());
-        self.add(v1::arg::Arg::Ref(r.id().write()));
-    }
-
-    fn add(&mut self, arg: v1::arg::Arg) {
-        self.args.push(v1::Arg { keyword: String::new(), arg: Some(arg) });
-    }
-
-    fn hold(&mut self, id: Id, holder: Arc<dyn Any + Send + Sync>) {
-        self.keep.add(id, holder);
+        self.last = self.fields.end();
+        self.keep.add(r.id().0, r.slot().clone());
+        self.fields.reference(r.id());
     }
 
     /// The arguments as they go on the wire, and what must be kept until they are on their way.
-    pub(crate) fn finish(self) -> Result<(Vec<v1::Arg>, Keep)> {
+    pub(crate) fn finish(self) -> Result<(Fields, Keep)> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok((self.args, self.keep)),
+            None => Ok((self.fields, self.keep)),
         }
+    }
+
+    /// The same as messages.
+    pub(crate) fn finish_messages(self) -> Result<(Vec<v1::Arg>, Keep)> {
+        let (fields, keep) = self.finish()?;
+        let args = fields.to_args().map_err(|error| {
+            Error::new(crate::Code::Internal, format!("arguments cannot be read again: {error}"))
+        })?;
+        recycle(fields);
+        Ok((args, keep))
     }
 }
 
 impl<T: Data> Arg<T> for T {
     fn add_to(self, args: &mut Args<'_>) {
-        args.add_encoded(encode_owned(self));
+        args.add(|fields, limit| add_owned(fields, limit, self));
     }
 }
 
 impl<T: Data> Arg<T> for &T {
     fn add_to(self, args: &mut Args<'_>) {
-        args.add_encoded(encode(self));
+        args.add(|fields, limit| add_value(fields, limit, self));
     }
 }
 
@@ -154,12 +159,12 @@ impl<T> Arg<T> for &Ref<T> {
 
 impl Arg<String> for &str {
     fn add_to(self, args: &mut Args<'_>) {
-        args.add_encoded(crate::value::encode_text(self));
+        args.add(|fields, limit| add_text(fields, limit, self));
     }
 }
 
 impl<T: Data + Clone> Arg<Vec<T>> for &[T] {
     fn add_to(self, args: &mut Args<'_>) {
-        args.add_encoded(encode_owned(self.to_vec()));
+        args.add(|fields, limit| add_owned(fields, limit, self.to_vec()));
     }
 }

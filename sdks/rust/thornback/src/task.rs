@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use thornback_types::TaskId;
-use thornback_wire::convert::WireId;
-use thornback_wire::v1;
+use thornback_wire::hot::client::Submit;
 
 use crate::arg::{Arg, Args};
 use crate::client::Client;
 use crate::link::{Item, Outbox, Shared};
 use crate::object::{Ref, RefStream, Slot, StreamSlot};
 use crate::options::{Kind, Options, Spec, call_options, resource_options};
-use crate::value::Data;
+use crate::value::{Data, recycle};
 use crate::{Error, Result};
 
 /// A function that can be called remotely: its name, the types of its parameters `A` (a tuple), what a call gives (`R`), and how to run it.
@@ -148,17 +147,13 @@ impl<A, R: Returns> Task<A, R> {
             .and_then(|number| Ok((number, args.finish()?)));
         match ready {
             Ok((declaration, (args, keep))) => {
-                let parent = client.parent();
+                let parent = client.parent_task();
                 let results = R::expect(client, task, self.call.of());
                 client.link.push_with(|outbox| {
                     results.register(outbox);
-                    outbox.push(Item::Op(v1::client_op::Op::Submit(v1::Submit {
-                        task: task.write(),
-                        declaration,
-                        args,
-                        parent,
-                    })));
+                    outbox.write(&Submit { task, declaration, args: &args, parent });
                 });
+                recycle(args);
                 drop(keep);
                 results
             }
@@ -283,7 +278,7 @@ macro_rules! arities {
             #[allow(clippy::too_many_arguments)]
             pub fn submit(&self, client: &Client, $($arg: impl Arg<$letter>),*) -> R {
                 #[allow(unused_mut)]
-                let mut args = Args::with_capacity(client, $count);
+                let mut args = Args::new(client);
                 $($arg.add_to(&mut args);)*
                 self.submit_args(args)
             }
@@ -295,7 +290,7 @@ macro_rules! arities {
             pub fn call(&self, actor: &crate::ActorHandle, $($arg: impl Arg<$letter>),*) -> R {
                 let client = actor.client();
                 #[allow(unused_mut)]
-                let mut args = Args::with_capacity(&client, $count);
+                let mut args = Args::new(&client);
                 $($arg.add_to(&mut args);)*
                 self.call_args(actor, args)
             }
@@ -307,7 +302,7 @@ macro_rules! arities {
             #[allow(clippy::too_many_arguments)]
             pub fn create(&self, client: &Client, $($arg: impl Arg<$letter>),*) -> Z {
                 #[allow(unused_mut)]
-                let mut args = Args::with_capacity(client, $count);
+                let mut args = Args::new(client);
                 $($arg.add_to(&mut args);)*
                 self.create_args(args)
             }
@@ -319,7 +314,7 @@ macro_rules! arities {
             #[allow(clippy::too_many_arguments)]
             pub fn create_named(&self, client: &Client, name: &str, $($arg: impl Arg<$letter>),*) -> crate::actor::Creating<Z> {
                 #[allow(unused_mut)]
-                let mut args = Args::with_capacity(client, $count);
+                let mut args = Args::new(client);
                 $($arg.add_to(&mut args);)*
                 self.create_named_args(name, args)
             }

@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use thornback_types::{JobId, NodeId};
+use thornback_types::{JobId, NodeId, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 use tokio::sync::oneshot;
@@ -146,7 +146,12 @@ impl Client {
 
     /// The task that submits through this client, as it goes on the wire.
     pub(crate) fn parent(&self) -> Bytes {
-        self.scope.as_ref().map_or_else(Bytes::new, |scope| scope.task.write())
+        TaskId::write_optional(self.parent_task())
+    }
+
+    /// The task that submits through this client.
+    pub(crate) fn parent_task(&self) -> Option<TaskId> {
+        self.scope.as_ref().map(|scope| scope.task)
     }
 
     /// Sends a request that is answered by "done".

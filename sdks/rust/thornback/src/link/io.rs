@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thornback_session::client::Config;
-use thornback_session::{Client as Session, End, Event};
+use thornback_session::{End, Event};
 use thornback_types::{Code, Failure, JobId, NodeId, Time};
 use thornback_wire::v1;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 use super::carrier::{Address, Carrier};
-use super::table::{Listener, QUEUED_BYTES_MAX, Table};
-use super::{Item, Link, Shared, Welcome, lock, salt};
+use super::outbox::Wishes;
+use super::table::{Listener, QUEUED_BYTES_MAX, Session, Table};
+use super::{Link, Shared, Welcome, lock, salt};
 use crate::client::{LocalServer, Where};
 use crate::worker::Inbox;
 use crate::{Error, Result};
@@ -94,7 +95,7 @@ struct Thread {
     carrier: Carrier,
     table: Table,
     /// Wishes that are not worked off yet.
-    items: VecDeque<Item>,
+    wishes: Wishes,
     descriptors: VecDeque<OwnedFd>,
     address: Address,
     token: String,
@@ -144,7 +145,7 @@ impl Thread {
             session,
             carrier,
             table,
-            items: VecDeque::new(),
+            wishes: Wishes::default(),
             descriptors,
             address,
             token,
@@ -195,19 +196,19 @@ impl Thread {
     /// Does what the handles wished, as far as the session has room, and no more than makes a good frame: the node works on one while the next is
     /// made. `true` if there is more that could be done at once.
     fn work_off(&mut self) -> bool {
-        if self.items.is_empty() {
+        if self.wishes.items.is_empty() {
             self.take_items();
         }
         let mut taken = 0;
         while taken < TURN_ITEMS_MAX
             && self.session.queued_bytes() < QUEUED_BYTES_MAX
-            && let Some(item) = self.items.pop_front()
+            && let Some(item) = self.wishes.items.pop_front()
         {
-            self.table.apply(item, &mut self.session);
+            self.table.apply(item, &mut self.wishes, &mut self.session);
             taken += 1;
         }
         self.table.flush(&mut self.session);
-        if self.table.closing && self.items.is_empty() && !self.table.has_more() && self.is_settled() {
+        if self.table.closing && self.wishes.items.is_empty() && !self.table.has_more() && self.is_settled() {
             self.session.goodbye(None);
         }
         taken == TURN_ITEMS_MAX
@@ -242,7 +243,7 @@ impl Thread {
                 return;
             }
         }
-        outbox.swap(&mut self.items);
+        outbox.swap(&mut self.wishes);
         self.lazy_until = None;
     }
 
@@ -386,7 +387,7 @@ impl Thread {
     fn end(&mut self, error: Error) {
         let rest = lock(&self.shared.outbox).end(error.clone());
         self.table.fail_all(&error);
-        for item in self.items.drain(..).chain(rest) {
+        for item in self.wishes.items.drain(..).chain(rest) {
             item.refuse(&error);
         }
     }

@@ -6,6 +6,7 @@
 
 mod arena;
 mod carrier;
+mod incoming;
 mod io;
 mod objects;
 mod outbox;
@@ -113,9 +114,9 @@ impl Shared {
     }
 
     /// Appends something that may wait for more, until [`Shared::uncork`], or for a millisecond after [`Shared::nudge`].
-    pub(crate) fn push_lazily(&self, item: Item) {
+    pub(crate) fn push_lazily(&self, push: impl FnOnce(&mut Outbox)) {
         let mut outbox = lock(&self.outbox);
-        let ring = outbox.push_lazily(item);
+        let ring = outbox.push_lazily(push);
         self.pushed(outbox, ring);
     }
 
@@ -152,7 +153,7 @@ impl Shared {
     }
 
     pub(crate) fn op(&self, op: v1::client_op::Op) {
-        self.push(Item::Op(op));
+        self.push(Item::Op(Box::new(op)));
     }
 
     /// The number of a declaration, which is sent if it is new to this session.
@@ -173,10 +174,10 @@ impl Shared {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.push_with(|outbox| {
             outbox.push(Item::Reply(number, sender));
-            outbox.push(Item::Op(v1::client_op::Op::Request(Box::new(v1::Request {
+            outbox.push(Item::Op(Box::new(v1::client_op::Op::Request(Box::new(v1::Request {
                 number,
                 request: Some(request),
-            }))));
+            })))));
         });
         match receiver.await {
             Ok(Ok(v1::reply::Reply::Failure(failure))) => Err(failure_in(*failure)),

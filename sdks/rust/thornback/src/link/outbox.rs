@@ -5,6 +5,7 @@ use std::sync::Weak;
 use std::time::Instant;
 
 use thornback_types::{Id, ObjectId, TaskId};
+use thornback_wire::hot::Write;
 use thornback_wire::v1;
 use tokio::sync::oneshot;
 
@@ -16,7 +17,9 @@ use crate::{Error, Result};
 /// One wish.
 pub(crate) enum Item {
     /// To be sent as it is.
-    Op(v1::client_op::Op),
+    Op(Box<v1::client_op::Op>),
+    /// The same, written already: so many of the outbox's bytes.
+    Written(u32),
     /// The completion of this object will come unasked; the session has a count on it already.
     Expect(ObjectId, Weak<Slot>),
     /// The completion of this object is wanted, of which only the id was known.
@@ -48,13 +51,26 @@ pub(crate) enum Item {
     Close(Option<oneshot::Sender<()>>),
 }
 
+/// Wishes, and the bytes of those that are written.
+#[derive(Default)]
+pub(super) struct Wishes {
+    pub(super) items: VecDeque<Item>,
+    bytes: Vec<u8>,
+    /// How many of the bytes were read.
+    read: usize,
+}
+
+/// Memory that an empty queue keeps for those that come, in wishes and in bytes.
+const KEPT_ITEMS_MAX: usize = 16 << 10;
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
 /// As many lazy wishes as are worth a frame. A worker has a few times as many tasks ahead, so that the node can refill while it goes on.
 const LAZY_ITEMS_MAX: usize = 64;
 
 /// Wishes since the thread last looked. Once the session has ended, they are answered here with the reason.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    items: VecDeque<Item>,
+    wishes: Wishes,
     /// All of them were pushed lazily: more is about to come, and the thread need not hurry.
     lazy: bool,
     /// The thread has been told of the lazy ones.
@@ -64,25 +80,31 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn len(&self) -> usize {
-        self.items.len()
+        self.wishes.items.len()
     }
 
     pub(crate) fn push(&mut self, item: Item) {
-        self.items.push_back(item);
+        self.wishes.items.push_back(item);
+    }
+
+    /// Appends an operation, which is written here and now.
+    #[inline]
+    pub(crate) fn write(&mut self, op: &impl Write) {
+        self.wishes.write(op);
     }
 
     /// Whether the thread has to be told of what was pushed since there were `before` items.
     pub(super) fn pushed(&mut self, before: usize) -> bool {
-        let hurry = self.items.len() > before && (before == 0 || self.lazy);
-        self.lazy &= self.items.len() == before;
+        let hurry = self.len() > before && (before == 0 || self.lazy);
+        self.lazy &= self.len() == before;
         hurry
     }
 
     /// Pushes what can wait for more. Gives whether the thread has to be told, because there is enough now.
-    pub(super) fn push_lazily(&mut self, item: Item) -> bool {
-        self.lazy |= self.items.is_empty();
-        self.items.push_back(item);
-        self.items.len() >= LAZY_ITEMS_MAX && self.uncork()
+    pub(super) fn push_lazily(&mut self, push: impl FnOnce(&mut Outbox)) -> bool {
+        self.lazy |= self.wishes.items.is_empty();
+        push(self);
+        self.len() >= LAZY_ITEMS_MAX && self.uncork()
     }
 
     /// Whether the thread has to be told that something waits for more, and may wait too long.
@@ -101,20 +123,48 @@ impl Outbox {
     }
 
     /// Once the session has ended: what was pushed, to be refused without the lock, because waking a waiter runs code of others.
+    #[inline]
     pub(super) fn refused(&mut self) -> Option<(Error, VecDeque<Item>)> {
-        self.ended.clone().map(|error| (error, std::mem::take(&mut self.items)))
+        let error = self.ended.clone()?;
+        Some((error, std::mem::take(&mut self.wishes).items))
     }
 
     /// Gives what there is, and takes an empty queue to fill next.
-    pub(super) fn swap(&mut self, other: &mut VecDeque<Item>) {
-        std::mem::swap(&mut self.items, other);
+    pub(super) fn swap(&mut self, other: &mut Wishes) {
+        other.clear();
+        std::mem::swap(&mut self.wishes, other);
         (self.lazy, self.nudged) = (false, false);
     }
 
     /// No more is taken; what is asked from now on fails with this error.
     pub(super) fn end(&mut self, error: Error) -> VecDeque<Item> {
         self.ended = Some(error);
-        std::mem::take(&mut self.items)
+        std::mem::take(&mut self.wishes).items
+    }
+}
+
+impl Wishes {
+    fn write(&mut self, op: &impl Write) {
+        let length = op.encoded_len();
+        self.bytes.reserve(length);
+        op.encode(&mut self.bytes);
+        // What does not fit into a frame is refused by the session; nothing here is longer than memory is.
+        self.items.push_back(Item::Written(u32::try_from(length).unwrap_or(u32::MAX)));
+    }
+
+    /// The next operation that is written, of which the item says how long it is.
+    pub(super) fn read(&mut self, length: u32) -> &[u8] {
+        let start = self.read;
+        self.read = (start + length as usize).min(self.bytes.len());
+        &self.bytes[start..self.read]
+    }
+
+    /// All of them were worked off.
+    fn clear(&mut self) {
+        self.items.shrink_to(KEPT_ITEMS_MAX);
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
+        self.read = 0;
     }
 }
 
@@ -153,6 +203,7 @@ impl Item {
                 let _ = sender.send(Err(error.clone()));
             }
             Item::Op(_)
+            | Item::Written(_)
             | Item::Retain(_)
             | Item::Drop(_)
             | Item::Consumed(..)

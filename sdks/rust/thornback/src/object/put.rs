@@ -99,10 +99,10 @@ impl Buffer {
                 let slot = Slot::complete(&self.client, self.id, "", Outcome::Stored);
                 self.client.link.push_with(|outbox| {
                     outbox.push(Item::Expect(self.id, Arc::downgrade(&slot)));
-                    outbox.push(Item::Op(v1::client_op::Op::Seal(v1::Seal {
+                    outbox.push(Item::Op(Box::new(v1::client_op::Op::Seal(v1::Seal {
                         object: self.id.write(),
                         refs: Vec::new(),
-                    })));
+                    }))));
                 });
                 Ref::from_slot(slot)
             }

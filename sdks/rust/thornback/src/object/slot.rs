@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use thornback_types::{Format, ObjectId, Value};
 use thornback_wire::convert::Compact;
+use thornback_wire::hot::client::Plain;
 
 use super::get_all::Group;
 use crate::Error;
@@ -68,20 +69,41 @@ impl Outcome {
     /// A value that came in a frame of so many bytes, which it must not keep in memory.
     pub(crate) fn of_frame(mut value: Value, frame_bytes: usize) -> Outcome {
         if is_plain(&value)
-            && let Ok(length) = u8::try_from(value.data.len())
-            && value.data.len() <= TINY_BYTES_MAX
+            && let Some(tiny) = Outcome::tiny(value.format, &value.data)
         {
-            let mut bytes = [0; TINY_BYTES_MAX];
-            bytes[..value.data.len()].copy_from_slice(&value.data);
-            return Outcome::Tiny(value.format, length, bytes);
+            return tiny;
         }
         value.compact(frame_bytes);
         Outcome::from(value)
     }
 
+    /// Stops keeping a frame of so many bytes in memory.
+    #[inline]
+    pub(crate) fn leave_frame(&mut self, frame_bytes: usize) {
+        if let Outcome::Plain(_, data) = self {
+            data.compact(frame_bytes);
+        }
+    }
+
+    #[inline]
+    fn tiny(format: Format, data: &[u8]) -> Option<Outcome> {
+        let length = u8::try_from(data.len()).ok()?;
+        let mut bytes = [0; TINY_BYTES_MAX];
+        bytes.get_mut(..data.len())?.copy_from_slice(data);
+        Some(Outcome::Tiny(format, length, bytes))
+    }
+
     /// Whether there is nothing to do for it but to read it.
     fn is_at_hand(&self) -> bool {
         !matches!(self, Outcome::Stored | Outcome::Failed(_))
+    }
+}
+
+/// As a slice of its frame, where it is not tiny: see [`Outcome::leave_frame`].
+impl From<Plain<'_>> for Outcome {
+    #[inline]
+    fn from(value: Plain<'_>) -> Outcome {
+        Outcome::tiny(value.format, value.data).unwrap_or_else(|| Outcome::Plain(value.format, value.share()))
     }
 }
 

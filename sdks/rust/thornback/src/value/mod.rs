@@ -13,6 +13,7 @@
 
 pub mod big_integer;
 mod ext;
+mod fields;
 mod fit;
 mod msgpack;
 mod raw;
@@ -27,12 +28,14 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thornback_types::{Code, Format, Value};
+use thornback_wire::hot::client::Plain;
 
 use crate::{Error, Result};
 
 pub use big_integer::BigInteger;
 pub use ext::uuid;
 pub(crate) use ext::{Extension, deserialize_extension, serialize_extension};
+pub(crate) use fields::{Added, add_owned, add_text, add_value, recycle, reused};
 pub(crate) use refs::{Keep, collect, collected, decode_context, with_decode_context};
 pub use tensor::{Element, Tensor};
 
@@ -82,11 +85,6 @@ pub(crate) fn encode<T: Data>(value: &T) -> Result<Encoded> {
         return Ok(plain(tensor.clone().into_value()));
     }
     msgpack::encode(value)
-}
-
-/// Encodes text as a `String` would be.
-pub(crate) fn encode_text(text: &str) -> Result<Encoded> {
-    msgpack::encode(text)
 }
 
 /// Why a value cannot be read.
@@ -143,6 +141,15 @@ pub(crate) fn decode<T: Data>(value: Value) -> Result<T> {
 /// Decodes a value of an interface.
 pub(crate) fn decode_typed<T: Data>(value: Value) -> Result<T, Unread> {
     decode_as(value, true)
+}
+
+/// Decodes a value that is still in its frame, and refers to nothing; `typed` is for one of an interface.
+pub(crate) fn decode_plain<T: Data>(value: Plain<'_>, typed: bool) -> Result<T, Unread> {
+    match value.format {
+        // No type asks for these bytes as they are.
+        Format::MsgPack => msgpack::decode_bytes(value.data, typed),
+        _ => decode_as(value.to_value(), typed),
+    }
 }
 
 /// Decodes what a call gave. `of` is the name of the interface's function that was called, and empty where there is no interface.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thornback_types::{Code, Format, Value};
 
 use super::fit::Trail;
-use super::{Encoded, Unread, collect, unsupported};
+use super::{Encoded, Keep, Unread, collect, unsupported};
 use crate::{Error, Result};
 
 /// Values are cut one after the other from a block of this size, so that a small one costs no allocation of its own.
@@ -20,6 +20,22 @@ const DEPTH_MAX: usize = 512;
 
 thread_local! {
     static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// Encodes a value into memory that there is already, and gives what it refers to.
+pub(super) fn write<T: Serialize + ?Sized>(value: &T, to: &mut Vec<u8>) -> Result<Keep> {
+    let mut serializer =
+        rmp_serde::Serializer::new(to).with_struct_map().with_bytes(BytesMode::ForceIterables);
+    let (written, keep) = collect(|| value.serialize(&mut serializer));
+    match written {
+        Ok(()) => Ok(keep),
+        Err(error) => Err(unserializable::<T>(&error)),
+    }
+}
+
+fn unserializable<T: ?Sized>(error: &rmp_serde::encode::Error) -> Error {
+    let name = std::any::type_name::<T>();
+    Error::new(Code::Unserializable, format!("a value of type {name} cannot be encoded: {error}"))
 }
 
 pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
@@ -34,10 +50,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     let (written, keep) = collect(|| value.serialize(&mut serializer));
     let data = block.split().freeze();
     BLOCK.set(block);
-    written.map_err(|error| {
-        let name = std::any::type_name::<T>();
-        Error::new(Code::Unserializable, format!("a value of type {name} cannot be encoded: {error}"))
-    })?;
+    written.map_err(|error| unserializable::<T>(&error))?;
     Ok(Encoded { value: Value { format: Format::MsgPack, data, refs: keep.ids(), ..Value::default() }, keep })
 }
 

@@ -21,6 +21,11 @@ impl Keep {
         self.0.iter().map(|(id, _)| ObjectId(*id)).collect()
     }
 
+    /// Whether nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn add(&mut self, id: Id, holder: Arc<dyn Any + Send + Sync>) {
         // A value refers to a handful of objects as a rule; where it holds thousands, they are seldom the same one.
         if self.0.len() > 64 || !self.0.iter().any(|(known, _)| *known == id) {

@@ -7,21 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
-use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use thornback_types::{ActorId, Code, Failure, ObjectId};
+use thornback_types::{Code, Failure, ObjectId};
+use thornback_wire::convert::WireId;
+use thornback_wire::hot::client::{Done, Fields};
 use thornback_wire::v1;
 
 use super::actor::{ActorCell, Building, ClassDefinition};
 use super::context::{ActorInfo, Info};
 use super::inbox::{Call, Inbox, Job, Next, Target, interruption};
 use super::invocation::{Invocation, Output, Outputs, Running};
+use super::run::{Given, Run};
 use super::{Context, panic};
 use crate::client::Client;
 use crate::link::{FetchSlot, Item};
 use crate::object::store_result;
 use crate::scope::Scope;
-use crate::value::{Encoded, Keep};
+use crate::value::{Encoded, Keep, recycle, reused};
 use crate::{Error, Result};
 
 pub(super) struct Executor {
@@ -139,12 +141,12 @@ impl Executor {
 
     /// Begins a call. Most are over at their first poll, and go nowhere else then.
     fn start(&mut self, mut job: Job, call: Arc<Call>, cx: &mut TaskContext<'_>) {
-        let scope = Scope::new(self.client.link.shared.clone(), job.task);
+        let scope = Scope::new(self.client.link.shared.clone(), job.run.task);
         call.set_scope(&scope);
         let client = Client { link: self.client.link.clone(), scope: Some(scope.clone()) };
         let setup = job.run.setup.take();
         let creates = setup.is_some();
-        let answer = Answer { client: client.clone(), call: call.clone(), wire_task: job.run.task.clone() };
+        let answer = Answer { client: client.clone(), call: call.clone() };
         let work = match setup {
             Some(setup) => self.create(job, *setup, &call, client.clone()),
             None => self.call(job, &call, client.clone()),
@@ -173,7 +175,7 @@ impl Executor {
     fn call(&mut self, job: Job, call: &Arc<Call>, client: Client) -> Work {
         let actor = self.actor.as_ref();
         let callee = match (&job.declared.target, actor) {
-            (_, Some(actor)) if !job.run.actor.is_empty() => {
+            (_, Some(actor)) if job.run.actor.is_some() => {
                 let method = actor.class.methods.iter().find(|method| method.name == job.declared.function);
                 match (method, actor.cell.clone()) {
                     (Some(method), Some(cell)) => Ok(Callee::Method(method.run, cell)),
@@ -187,7 +189,7 @@ impl Executor {
             _ => Err(not_found(&format!("this worker does not serve {:?}", job.declared.function))),
         };
         let info = actor.map(|actor| actor.info.clone());
-        let answer = Answer { client: client.clone(), call: call.clone(), wire_task: job.run.task.clone() };
+        let answer = Answer { client: client.clone(), call: call.clone() };
         let call = call.clone();
         Box::pin(async move {
             let outcome = match callee {
@@ -209,7 +211,7 @@ impl Executor {
             _ => Err(not_found(&format!("this worker does not serve the class {:?}", job.declared.function))),
         };
         let info = ActorInfo {
-            id: ActorId::from_slice(&job.run.actor).unwrap_or_default(),
+            id: job.run.actor.unwrap_or_default(),
             class_name: job.declared.function.clone(),
             name: setup.name,
             restarts: setup.restarts,
@@ -220,7 +222,7 @@ impl Executor {
             self.actor =
                 Some(Actor { info: info.clone(), class: class.clone(), cell: None, max_concurrency });
         }
-        let answer = Answer { client: client.clone(), call: call.clone(), wire_task: job.run.task.clone() };
+        let answer = Answer { client: client.clone(), call: call.clone() };
         let call = call.clone();
         Box::pin(async move {
             let made: Result<ActorCell> = async {
@@ -253,8 +255,12 @@ async fn invocation(
     call: Arc<Call>,
     actor: Option<ActorInfo>,
 ) -> Result<Invocation> {
-    let Job { mut run, task, declared } = job;
-    for arg in &mut run.args {
+    let Job { run: Run { task, attempt, mut args, .. }, declared } = job;
+    let messages = match &mut args {
+        Given::Plain(_) => None,
+        Given::Any(args) => Some(args),
+    };
+    for arg in messages.into_iter().flatten() {
         if let Some(v1::arg::Arg::Stored(stored)) = &arg.arg
             && stored.location.is_none_or(|location| location.arena == 0)
         {
@@ -265,20 +271,19 @@ async fn invocation(
             arg.arg = Some(v1::arg::Arg::Value(value.into()));
         }
     }
-    let info = Info { task, attempt: run.attempt, declared: declared.clone(), actor };
-    Ok(Invocation { args: run.args.into(), context: Context::new(client, info), call, declared })
+    let info = Info { task, attempt, declared: declared.clone(), actor };
+    Ok(Invocation { args, context: Context::new(client, info), call, declared })
 }
 
 /// Where a call is answered to.
 struct Answer {
     client: Client,
     call: Arc<Call>,
-    wire_task: Bytes,
 }
 
 impl Answer {
     async fn send(self, outcome: Result<Output>) {
-        let mut results = Vec::new();
+        let mut results = reused();
         let mut keeps = Keep::default();
         let sent = match outcome {
             Ok(Output(Outputs::One(encoded))) => self.add_result(0, encoded, &mut results, &mut keeps).await,
@@ -287,18 +292,13 @@ impl Answer {
             Err(error) => Err(error),
         };
         match sent {
-            Ok(()) => self.done(results, None),
+            Ok(()) => self.done(results),
             Err(error) => self.fail(&error),
         }
         drop(keeps);
     }
 
-    async fn add_results(
-        &self,
-        all: Vec<Encoded>,
-        results: &mut Vec<v1::Result>,
-        keeps: &mut Keep,
-    ) -> Result<()> {
+    async fn add_results(&self, all: Vec<Encoded>, results: &mut Fields, keeps: &mut Keep) -> Result<()> {
         for (index, encoded) in (0..).zip(all) {
             self.add_result(index, encoded, results, keeps).await?;
         }
@@ -310,33 +310,40 @@ impl Answer {
         &self,
         index: u32,
         encoded: Encoded,
-        results: &mut Vec<v1::Result>,
+        results: &mut Fields,
         keeps: &mut Keep,
     ) -> Result<()> {
-        let result = if self.client.link.is_inline(&encoded.value) {
+        if self.client.link.is_inline(&encoded.value) {
             keeps.append(encoded.keep);
-            v1::result::Result::Value(encoded.value.into())
+            results.value(&encoded.value);
         } else {
             store_result(&self.client, self.call.task, self.call.attempt, index, encoded).await?;
-            v1::result::Result::Stored(true)
-        };
-        // Nearly always it is one: room for no more.
-        results.reserve_exact(1);
-        results.push(v1::Result { result: Some(result) });
+            results.stored();
+        }
         Ok(())
     }
 
     fn fail(&self, error: &Error) {
         let failure: Failure = error.to_failure().of_task(self.call.task);
-        self.done(Vec::new(), Some(Box::new(failure.into())));
+        let done = v1::Done {
+            task: self.call.task.write(),
+            attempt: self.call.attempt,
+            failure: Some(Box::new(failure.into())),
+            yielded: self.call.yielded.load(Ordering::Relaxed),
+            ..v1::Done::default()
+        };
+        let done = Box::new(v1::client_op::Op::Done(done));
+        self.client.link.push_lazily(|outbox| outbox.push(Item::Op(done)));
     }
 
-    fn done(&self, results: Vec<v1::Result>, failure: Option<Box<v1::Failure>>) {
+    fn done(&self, results: Fields) {
         let yielded = self.call.yielded.load(Ordering::Relaxed);
-        let done =
-            v1::Done { task: self.wire_task.clone(), attempt: self.call.attempt, results, failure, yielded };
+        let (task, attempt) = (self.call.task, self.call.attempt);
         // The executor says when nothing more comes.
-        self.client.link.push_lazily(Item::Op(v1::client_op::Op::Done(done)));
+        self.client.link.push_lazily(|outbox| {
+            outbox.write(&Done { task, attempt, results: &results, yielded });
+        });
+        recycle(results);
     }
 }
 

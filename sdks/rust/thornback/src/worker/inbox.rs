@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use thornback_types::{Code, Failure, ObjectId, TaskId};
+use thornback_types::{Code, Failure, TaskId};
 use thornback_wire::v1;
 
-use super::{ClassDefinition, Definition};
+use super::{ClassDefinition, Definition, Run};
 use crate::Error;
 use crate::link::{IdMap, lock};
 use crate::scope::Scope;
@@ -72,8 +72,7 @@ pub(super) enum Target {
 
 /// A run that was not started yet.
 pub(super) struct Job {
-    pub(super) run: v1::Run,
-    pub(super) task: TaskId,
+    pub(super) run: Run,
     pub(super) declared: Arc<Declared>,
 }
 
@@ -156,16 +155,14 @@ impl Inbox {
         lock(&self.state).declarations.insert(declare.number, Arc::new(declared));
     }
 
-    pub(crate) fn run(&self, run: v1::Run) {
-        // Without an id there is nobody to answer to.
-        let Some(task) = TaskId::from_slice(&run.task) else { return };
+    pub(crate) fn run(&self, run: Run) {
         let mut state = lock(&self.state);
         let declared = state.declarations.get(&run.declaration).cloned().unwrap_or_else(|| {
             let function = format!("declaration {}", run.declaration);
             Arc::new(Declared { label: function.clone(), function, stream_window: 0, target: Target::Other })
         });
         let was_empty = state.jobs.is_empty();
-        state.jobs.push_back(Job { run, task, declared });
+        state.jobs.push_back(Job { run, declared });
         drop(state);
         if was_empty {
             self.waker.wake();
@@ -173,11 +170,11 @@ impl Inbox {
     }
 
     /// Interrupts a call that runs; gives back one that waits, with the failure to answer.
-    pub(crate) fn interrupt(&self, interrupt: &v1::Interrupt) -> Option<(v1::Run, v1::Failure)> {
+    pub(crate) fn interrupt(&self, interrupt: &v1::Interrupt) -> Option<(Run, v1::Failure)> {
         let task = TaskId::from_slice(&interrupt.task)?;
         let mut state = lock(&self.state);
         if let Some(at) =
-            state.jobs.iter().position(|job| job.task == task && job.run.attempt == interrupt.attempt)
+            state.jobs.iter().position(|job| job.run.task == task && job.run.attempt == interrupt.attempt)
         {
             let job = state.jobs.remove(at)?;
             let failure = interruption(interrupt.code, "before it began").to_failure().of_task(task);
@@ -202,12 +199,12 @@ impl Inbox {
     }
 
     /// Gives back those that have not started.
-    pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<v1::Run> {
-        let recalled: HashSet<&[u8]> = tasks.iter().map(|task| &task[..]).collect();
+    pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<Run> {
+        let recalled: HashSet<TaskId> = tasks.iter().filter_map(|task| TaskId::from_slice(task)).collect();
         let mut state = lock(&self.state);
         let mut back = Vec::with_capacity(tasks.len());
         for job in std::mem::take(&mut state.jobs) {
-            if recalled.contains(&job.run.task[..]) {
+            if recalled.contains(&job.run.task) {
                 back.push(job.run);
             } else {
                 state.jobs.push_back(job);
@@ -236,7 +233,7 @@ impl Inbox {
         }
         let Some(job) = state.jobs.pop_front() else { return Next::Nothing };
         let call = Arc::new(Call {
-            task: job.task,
+            task: job.run.task,
             attempt: job.run.attempt,
             interrupted: AtomicU32::new(0),
             waker: AtomicWaker::new(),
@@ -245,7 +242,7 @@ impl Inbox {
             gate: AtomicWaker::new(),
             scope: Mutex::new(None),
         });
-        state.running.insert(job.task.0, call.clone());
+        state.running.insert(job.run.task.0, call.clone());
         Next::Job(job, call)
     }
 
@@ -260,16 +257,6 @@ impl Inbox {
     pub(super) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }
-}
-
-/// The objects that are pinned for a run's arguments.
-pub(crate) fn pinned(run: &v1::Run) -> impl Iterator<Item = ObjectId> {
-    run.args.iter().filter_map(|arg| match &arg.arg {
-        Some(v1::arg::Arg::Stored(stored)) if stored.location.is_some_and(|location| location.arena != 0) => {
-            ObjectId::from_slice(&stored.object)
-        }
-        _ => None,
-    })
 }
 
 /// The error of a call that was interrupted.

@@ -1,6 +1,5 @@
 //! One call on its way into a function and out of it: what the attributes' code is written against.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,14 +7,17 @@ use thornback_types::{Code, ObjectId, Value};
 use thornback_wire::v1;
 
 use super::inbox::{Call, Declared};
+use super::run::Given;
 use super::{Context, Sink};
 use crate::link::Fetched;
-use crate::value::{Data, Encoded, Unread, decode, decode_typed, encode_owned, with_decode_context};
+use crate::value::{
+    Data, Encoded, Unread, decode, decode_plain, decode_typed, encode_owned, with_decode_context,
+};
 use crate::{Error, Result};
 
 /// A call with its arguments still encoded.
 pub struct Invocation {
-    pub(super) args: VecDeque<v1::Arg>,
+    pub(super) args: Given,
     pub(super) context: Context,
     pub(super) call: Arc<Call>,
     pub(super) declared: Arc<Declared>,
@@ -40,8 +42,14 @@ impl Invocation {
     /// # Errors
     /// If it is missing or cannot be decoded.
     pub fn arg<T: Data>(&mut self, name: &str) -> Result<T> {
-        let arg = self.take(name)?;
-        self.read(arg, |value| decode(value).map_err(Unread::from)).map_err(|unread| {
+        let read = match self.next_plain(false) {
+            Some(read) => read,
+            None => {
+                let arg = self.take(name)?;
+                self.read(arg, |value| decode(value).map_err(Unread::from))
+            }
+        };
+        read.map_err(|unread| {
             let error = Error::from(unread);
             let message = format!("argument `{name}` of {}: {}", self.declared.function, error.message());
             Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
@@ -53,14 +61,30 @@ impl Invocation {
     /// # Errors
     /// If it is missing, or does not fit; then with the path to what is wrong, as `resize.options.width: 70000 is not a u16`.
     pub fn typed_arg<T: Data>(&mut self, function: &str, name: &str) -> Result<T> {
-        let arg = self.take(name)?;
-        self.read(arg, decode_typed).map_err(|unread| unread.at(format_args!("{function}.{name}")))
+        let read = match self.next_plain(true) {
+            Some(read) => read,
+            None => {
+                let arg = self.take(name)?;
+                self.read(arg, decode_typed)
+            }
+        };
+        read.map_err(|unread| unread.at(format_args!("{function}.{name}")))
+    }
+
+    /// The next argument if it is the plain value that it nearly always is: read where it lies.
+    fn next_plain<T: Data>(&mut self, typed: bool) -> Option<Result<T, Unread>> {
+        let Given::Plain(args) = &mut self.args else { return None };
+        if !args.next_keyword()?.is_empty() {
+            return None;
+        }
+        args.take(|_, value| decode_plain(value, typed))
     }
 
     fn take(&mut self, name: &str) -> Result<v1::Arg> {
-        let arg = match self.args.front() {
-            Some(first) if first.keyword.is_empty() => self.args.pop_front(),
-            _ => self.args.iter().position(|arg| arg.keyword == name).and_then(|at| self.args.remove(at)),
+        let args = self.args.messages();
+        let arg = match args.front() {
+            Some(first) if first.keyword.is_empty() => args.pop_front(),
+            _ => args.iter().position(|arg| arg.keyword == name).and_then(|at| args.remove(at)),
         };
         arg.ok_or_else(|| {
             let message = format!("{} was called without its argument `{name}`", self.declared.function);
@@ -73,18 +97,15 @@ impl Invocation {
     /// # Errors
     /// If some were not.
     pub fn no_more_args(&self) -> Result<()> {
-        match self.args.front() {
+        match self.args.first_keyword() {
             None => Ok(()),
-            Some(arg) if arg.keyword.is_empty() => Err(Error::new(
+            Some("") => Err(Error::new(
                 Code::WrongArity,
                 format!("{} was called with too many arguments", self.declared.function),
             )),
-            Some(arg) => Err(Error::new(
+            Some(keyword) => Err(Error::new(
                 Code::WrongArity,
-                format!(
-                    "{} has no argument `{}`, or it was given twice",
-                    self.declared.function, arg.keyword
-                ),
+                format!("{} has no argument `{keyword}`, or it was given twice", self.declared.function),
             )),
         }
     }

@@ -6,6 +6,7 @@ mod executor;
 mod inbox;
 mod invocation;
 mod panic;
+mod run;
 mod stream;
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use crate::{Error, Result};
 
 pub use actor::{ClassDefinition, MethodDefinition, build, call_mut, call_shared};
 pub use context::Context;
-pub(crate) use inbox::{Inbox, pinned};
+pub(crate) use inbox::Inbox;
 pub use invocation::{Invocation, Running, many, one, user_error};
+pub(crate) use run::Run;
 pub use stream::{Sink, drive};
 
 use executor::Executor;

@@ -52,7 +52,8 @@ impl Sink {
         };
         let item = Some(v1::Result { result: Some(result) });
         let item = v1::Yield { task: self.call.task.write(), attempt: self.call.attempt, index, item };
-        link.push_lazily(Item::Op(v1::client_op::Op::Yield(Box::new(item))));
+        let item = Box::new(v1::client_op::Op::Yield(Box::new(item)));
+        link.push_lazily(|outbox| outbox.push(Item::Op(item)));
         link.nudge();
         drop(keep);
         self.call.yielded.store(index + 1, Ordering::Relaxed);

@@ -1,7 +1,6 @@
 //! Objects on their way into the store, and the calls that name them before it is known whether they will ever be there.
 
 use bytes::Bytes;
-use thornback_session::Client as Session;
 use thornback_types::{Code, Id, ObjectId, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1::{self, client_op};
@@ -10,7 +9,7 @@ use tokio::sync::oneshot;
 use super::super::failure_in;
 use super::super::objects::{Room, Storing};
 use super::super::outbox::Item;
-use super::{QUEUED_BYTES_MAX, Table};
+use super::{QUEUED_BYTES_MAX, Session, Table};
 use crate::object::Outcome;
 use crate::{Error, Result};
 

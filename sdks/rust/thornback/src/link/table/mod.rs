@@ -11,19 +11,22 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use thornback_session::Client as Session;
+use thornback_session::SendError;
 use thornback_types::{Code, Id, ObjectId, TaskId, Value};
+use thornback_wire::Message;
 use thornback_wire::convert::WireId;
+use thornback_wire::hot::client::{Refs, Written};
 use thornback_wire::v1::{self, client_op, server_op};
 use tokio::sync::oneshot;
 
 use super::arena::Mapping;
+use super::incoming::Incoming;
 use super::objects::{FetchSlot, Found};
-use super::outbox::Item;
+use super::outbox::{Item, Wishes};
 use super::timer::TimerSlot;
 use super::{Shared, failure_in};
 use crate::object::{Outcome, Slot, StreamSlot};
-use crate::worker::Inbox;
+use crate::worker::{self, Inbox};
 use crate::{Error, Result};
 use making::{Create, Writing};
 
@@ -31,6 +34,9 @@ pub(crate) use ids::IdMap;
 
 /// Bytes that may wait in the session before more wishes are looked at.
 pub(super) const QUEUED_BYTES_MAX: usize = 4 << 20;
+
+/// The conversation with the node.
+pub(super) type Session = thornback_session::Client<Incoming>;
 
 /// What the server says to the user rather than to a handle.
 pub(crate) trait Listener: Send {
@@ -110,18 +116,11 @@ impl Table {
     }
 
     /// Does what a handle wished.
-    pub(super) fn apply(&mut self, item: Item, session: &mut Session) {
+    #[inline]
+    pub(super) fn apply(&mut self, item: Item, wishes: &mut Wishes, session: &mut Session) {
         match item {
-            Item::Op(op) => {
-                self.flush_retained(session);
-                match self.unmade_argument(&op) {
-                    Some((task, error)) => self.never_called(task, &error),
-                    None => {
-                        self.note_dependent(&op);
-                        self.send(op, session);
-                    }
-                }
-            }
+            Item::Written(length) => self.written(wishes.read(length), session),
+            Item::Op(op) => self.op(*op, session),
             Item::Expect(id, slot) => {
                 self.objects.insert(id.0, Entry { first: slot, more: Vec::new() });
             }
@@ -177,12 +176,35 @@ impl Table {
         }
     }
 
+    fn op(&mut self, op: client_op::Op, session: &mut Session) {
+        self.flush_retained(session);
+        match self.unmade_argument(&op) {
+            Some((task, error)) => self.never_called(task, &error),
+            None => {
+                self.note_dependent(&op);
+                self.send(op, session);
+            }
+        }
+    }
+
+    /// The same for an operation that is written; it is read only where something may have to be done about its arguments.
+    fn written(&mut self, op: &[u8], session: &mut Session) {
+        let looked_at = !self.unmade.is_empty() || !self.creates.is_empty();
+        if looked_at && let Some(op) = v1::ClientOp::decode(op).ok().and_then(|op| op.op) {
+            return self.op(op, session);
+        }
+        self.flush_retained(session);
+        if let Err(error) = session.send_hot(&Written(op)) {
+            let subject = v1::ClientOp::decode(op).ok().and_then(|op| task_of(&op.op?));
+            self.unsent(subject, error);
+        }
+    }
+
     /// Sends what was gathered while a batch of wishes was worked off.
     pub(super) fn flush(&mut self, session: &mut Session) {
-        let counts = std::mem::take(&mut self.counts);
+        let mut counts = std::mem::take(&mut self.counts);
         if !counts.retain.is_empty() || !counts.drop.is_empty() {
-            let (retain, drop) = (WireId::write_all(&counts.retain), WireId::write_all(&counts.drop));
-            self.send(client_op::Op::Refs(v1::Refs { retain, drop }), session);
+            self.send_refs(&counts.retain, &counts.drop, session);
         }
         if !counts.release.is_empty() {
             self.send(
@@ -193,6 +215,10 @@ impl Table {
         for (task, count) in counts.consumed {
             self.send(client_op::Op::Consumed(v1::Consumed { task: task.write(), count }), session);
         }
+        // Their memory serves the next batch.
+        counts.retain.clear();
+        counts.drop.clear();
+        (self.counts.retain, self.counts.drop) = (counts.retain, counts.drop);
         self.write_pieces(session);
     }
 
@@ -209,25 +235,31 @@ impl Table {
     /// A ref that was found in a value is counted before anything that could let go of that value.
     fn flush_retained(&mut self, session: &mut Session) {
         if !self.counts.retain.is_empty() {
-            let retain = WireId::write_all(&std::mem::take(&mut self.counts.retain));
-            self.send(client_op::Op::Refs(v1::Refs { retain, drop: Vec::new() }), session);
+            let retain = std::mem::take(&mut self.counts.retain);
+            self.send_refs(&retain, &[], session);
+        }
+    }
+
+    fn send_refs(&mut self, retain: &[ObjectId], drop: &[ObjectId], session: &mut Session) {
+        if let Err(error) = session.send_hot(&Refs { retain, drop }) {
+            self.unsent(None, error);
         }
     }
 
     fn send(&mut self, op: client_op::Op, session: &mut Session) {
-        // An operation that does not fit was never sent, so what waits for its answer would wait for ever.
-        let subject = match &op {
-            client_op::Op::Submit(submit) => TaskId::from_slice(&submit.task),
-            client_op::Op::Call(call) => TaskId::from_slice(&call.task),
-            _ => None,
-        };
+        let subject = task_of(&op);
         if let Err(error) = session.send(op) {
-            let error = Error::from(error.failure());
-            match subject {
-                Some(task) => self.never_called(task, &error),
-                None if matches!(error.code(), Some(Code::ConnectionLost)) => {}
-                None => self.listener.notice(error),
-            }
+            self.unsent(subject, error);
+        }
+    }
+
+    /// An operation that does not fit was never sent, so what waits for its answer would wait for ever.
+    fn unsent(&mut self, subject: Option<TaskId>, error: SendError) {
+        let error = Error::from(error.failure());
+        match subject {
+            Some(task) => self.never_called(task, &error),
+            None if matches!(error.code(), Some(Code::ConnectionLost)) => {}
+            None => self.listener.notice(error),
         }
     }
 
@@ -286,7 +318,26 @@ impl Table {
     }
 
     /// Takes an operation of the server. `frame_bytes` is the size of what it came in.
+    #[inline]
     pub(super) fn handle(
+        &mut self,
+        op: Incoming,
+        frame_bytes: usize,
+        descriptors: &mut VecDeque<OwnedFd>,
+        session: &mut Session,
+    ) {
+        match op {
+            Incoming::Completion(object, outcome) => self.completed(object.0, outcome, frame_bytes),
+            Incoming::Run(run) => {
+                if let Some(inbox) = &self.inbox {
+                    inbox.run(run);
+                }
+            }
+            Incoming::Other(op) => self.handle_other(op, frame_bytes, descriptors, session),
+        }
+    }
+
+    fn handle_other(
         &mut self,
         op: server_op::Op,
         frame_bytes: usize,
@@ -337,13 +388,6 @@ impl Table {
 
     fn completion(&mut self, completion: v1::Completion, frame_bytes: usize) {
         let Some(id) = Id::from_slice(&completion.object) else { return };
-        let entry = self.objects.get(&id);
-        let stream =
-            if entry.is_none() { self.streams.get(&id.with_index(0)).and_then(Weak::upgrade) } else { None };
-        if entry.is_none() && stream.is_none() {
-            // Its last ref went while this was on its way.
-            return;
-        }
         let outcome = match completion.outcome {
             Some(v1::completion::Outcome::Value(value)) => match Value::try_from(value) {
                 Ok(value) => Outcome::of_frame(value, frame_bytes),
@@ -356,10 +400,17 @@ impl Table {
                 "the node told of an outcome that this version does not know",
             )),
         };
-        match (entry, stream) {
-            (Some(entry), _) => entry.fill(outcome),
-            (None, Some(stream)) => stream.item(outcome),
-            (None, None) => {}
+        self.completed(id, outcome, frame_bytes);
+    }
+
+    #[inline]
+    fn completed(&self, id: Id, mut outcome: Outcome, frame_bytes: usize) {
+        outcome.leave_frame(frame_bytes);
+        // Where there is neither, its last ref went while this was on its way.
+        if let Some(entry) = self.objects.get(&id) {
+            entry.fill(outcome);
+        } else if let Some(stream) = self.streams.get(&id.with_index(0)).and_then(Weak::upgrade) {
+            stream.item(outcome);
         }
     }
 
@@ -367,13 +418,18 @@ impl Table {
         let Some(inbox) = &self.inbox else { return };
         match op {
             server_op::Op::Declare(declare) => inbox.declare(*declare),
-            server_op::Op::Run(run) => inbox.run(run),
+            server_op::Op::Run(run) => {
+                // Without an id there is nobody to answer to.
+                if let Some(run) = worker::Run::of(run) {
+                    inbox.run(run);
+                }
+            }
             server_op::Op::Resume(resume) => inbox.resume(&resume),
             server_op::Op::Interrupt(interrupt) => {
                 if let Some((run, failure)) = inbox.interrupt(&interrupt) {
-                    self.counts.release.extend(crate::worker::pinned(&run));
+                    self.counts.release.extend(run.pinned());
                     let done = v1::Done {
-                        task: run.task,
+                        task: run.task.write(),
                         attempt: run.attempt,
                         failure: Some(Box::new(failure)),
                         ..v1::Done::default()
@@ -383,9 +439,9 @@ impl Table {
             }
             server_op::Op::Recall(recall) => {
                 let recalled = inbox.recall(&recall.tasks);
-                let tasks = recalled.iter().map(|run| run.task.clone()).collect();
+                let tasks = recalled.iter().map(|run| run.task.write()).collect();
                 self.send(client_op::Op::Returned(v1::Returned { tasks }), session);
-                self.counts.release.extend(recalled.iter().flat_map(crate::worker::pinned));
+                self.counts.release.extend(recalled.iter().flat_map(worker::Run::pinned));
             }
             _ => {}
         }
@@ -557,6 +613,15 @@ impl Table {
         if let Some(inbox) = self.inbox.take() {
             inbox.end(error.clone());
         }
+    }
+}
+
+/// The task that an operation makes.
+fn task_of(op: &client_op::Op) -> Option<TaskId> {
+    match op {
+        client_op::Op::Submit(submit) => TaskId::from_slice(&submit.task),
+        client_op::Op::Call(call) => TaskId::from_slice(&call.task),
+        _ => None,
     }
 }
 
