@@ -248,8 +248,7 @@ fn every_field() -> (Fields, Vec<v1::Arg>) {
         for keyword in ["", "k\u{e9}y"] {
             let start = fields.end();
             let data = vec![7; length];
-            let apart =
-                fields.written(Format::Raw, 121, |to| Ok::<_, ()>(to.extend_from_slice(&data)), |()| true);
+            let apart = fields.written(Format::Raw, 121, |to| appended(to, &data), |()| true);
             assert!(apart.unwrap().is_none(), "{length} bytes are short");
             fields.name(start, keyword);
             add(value(&data), keyword);
@@ -269,6 +268,11 @@ fn every_field() -> (Fields, Vec<v1::Arg>) {
     (fields, args)
 }
 
+fn appended(to: &mut Vec<u8>, data: &[u8]) -> Result<(), ()> {
+    to.extend_from_slice(data);
+    Ok(())
+}
+
 #[test]
 fn what_is_not_short_and_plain_is_handed_back() {
     let mut fields = Fields::default();
@@ -276,8 +280,7 @@ fn what_is_not_short_and_plain_is_handed_back() {
     let before = fields.as_bytes().to_vec();
     for (length, limit, plain) in [(0, 121, true), (122, 1_000, true), (60, 59, true), (1, 121, false)] {
         let data = vec![9; length];
-        let apart =
-            fields.written(Format::MsgPack, limit, |to| Ok::<_, ()>(to.extend_from_slice(&data)), |()| plain);
+        let apart = fields.written(Format::MsgPack, limit, |to| appended(to, &data), |()| plain);
         assert_eq!(apart.unwrap().map(|(data, ())| data), Some(Bytes::from(data)), "{length} bytes");
         assert_eq!(fields.as_bytes(), before);
     }

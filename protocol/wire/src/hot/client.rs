@@ -38,13 +38,13 @@ pub struct Plain<'a> {
 impl Plain<'_> {
     /// The encoded value as a slice of its frame, which it keeps in memory.
     #[must_use]
-    pub fn share(&self) -> Bytes {
+    pub fn share(self) -> Bytes {
         if self.data.is_empty() { Bytes::new() } else { self.frame.slice_ref(self.data) }
     }
 
     /// The value, as a slice of its frame.
     #[must_use]
-    pub fn to_value(&self) -> Value {
+    pub fn to_value(self) -> Value {
         Value { format: self.format, data: self.share(), ..Value::default() }
     }
 }
