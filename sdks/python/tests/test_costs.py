@@ -157,6 +157,31 @@ def test_a_task_alone_calls_no_more_functions_than_it_must(calls: SimpleNamespac
     assert worker.total() / 220 <= 130, worker.most_common(40)
 
 
+def test_a_wait_on_a_thousand_refs_does_not_look_at_each_of_them() -> None:
+    instructions = 0
+
+    def count(frame: FrameType, event: str, arg: Any) -> Any:
+        nonlocal instructions
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        instructions += event == "opcode"
+        return count
+
+    thornback.init(num_cpus=1)
+    try:
+        refs = [thornback.put(number) for number in range(1000)]
+        sys.settrace(count)
+        try:
+            for _ in range(100):
+                ready, refs = thornback.wait(refs)
+                assert len(ready) == 1
+        finally:
+            sys.settrace(None)
+    finally:
+        thornback.shutdown()
+    # By Python 3.11 it is 222; one instruction for each ref would be 1,000.
+    assert instructions / 100 <= 400
+
+
 def test_room_that_was_let_go_of_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pages are there already: into fresh ones, the kernel's clearing of them is most of the time of a put."""
     rooms = []

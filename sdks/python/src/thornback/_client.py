@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from thornback import _errors, _runtime
+from thornback import _errors, _runtime, _waiting
 from thornback._actor import ActorClass, ActorHandle
 from thornback._connect import connector, read_token
 from thornback._gen import control_pb2, session_pb2, worker_pb2
@@ -34,9 +34,6 @@ POOL: Final = "python"
 _SHARED: Final = ("numpy",)
 """What a program's tasks will need if it needs it itself, is large, and may be imported before a fork: workers share it."""
 
-_distinct: list[bytes] = []
-"""Ids that are known to be distinct: those that the last `wait` left, which the next one mostly is about. To compare two lists of the same
-objects takes a fiftieth of what a set of them takes."""
 _lock = threading.RLock()
 _node: LocalNode | None = None
 
@@ -275,27 +272,16 @@ def wait(
         raise TypeError(f"wait takes a list of refs, not {type(refs).__name__}")
     if not refs:
         return [], []
-    try:
-        # Only refs and streams have a `_id`, so this checks the types as well.
-        ids = [ref._id for ref in refs]
-    except AttributeError:
-        odd = next(ref for ref in refs if not hasattr(ref, "_id"))
-        raise TypeError(f"wait takes refs; the list holds a {type(odd).__name__}") from None
-    global _distinct
-    if ids != _distinct and len(set(ids)) != len(ids):
-        raise ValueError("wait takes each ref once; the list holds duplicates")
-    if isinstance(num_returns, bool) or not isinstance(num_returns, int):
+    listed: list[Any] = refs if type(refs) is list else list(refs)
+    known = _waiting.known(listed)
+    if type(num_returns) is not int and (isinstance(num_returns, bool) or not isinstance(num_returns, int)):
         raise TypeError(f"num_returns must be an integer, not {num_returns!r}")
-    if not 0 < num_returns <= len(refs):
-        raise ValueError(f"num_returns must be between 1 and the number of refs, {len(refs)}; it is {num_returns}")
+    if not 0 < num_returns <= len(listed):
+        raise ValueError(f"num_returns must be between 1 and the number of refs, {len(listed)}; it is {num_returns}")
     if timeout is not None and timeout < 0:
         raise ValueError(f"timeout must not be negative; it is {timeout}")
-    ready, rest = _runtime.require().wait_many(refs, ids, num_returns, timeout, fetch_local)
-    count = len(ready)
-    if not count or ready[-1] is refs[count - 1]:
-        # Both keep the order, so these are the first, and the rest is what follows.
-        _distinct = ids[count:]
-    return ready, rest
+    runtime = _runtime.current or _runtime.require()
+    return _waiting.part(listed, known, runtime.wait_many(known[1], num_returns, timeout, fetch_local))
 
 
 def cancel(ref: ObjectRef[Any] | ObjectRefGenerator[Any], *, force: bool = False, recursive: bool = True) -> None:

@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from thornback import _context, _errors, _values
@@ -26,6 +26,7 @@ from thornback._session import frames, hot
 from thornback._state import FOREIGN, PENDING, Failed, Inline, Slot, State, Stored, Stream
 from thornback._stored import StoredObjects
 from thornback._values import Encoded
+from thornback._waiting import left_over
 
 _PLAIN_STATES: Final = frozenset({tuple, bytes})
 _END_INDEX: Final = b"\xff\xff\xff\xff"
@@ -123,6 +124,8 @@ class ObjectTable(StoredObjects):
 
     def post_drops(self) -> None:
         """Posts what has been dropped and released since the last time. Runs before each frame is made."""
+        if left_over:
+            left_over.clear()
         if self.dropped:
             gone: list[bytes] = []
             with self._count_lock:
@@ -339,16 +342,40 @@ class ObjectTable(StoredObjects):
             return [known[0] if type(known) is tuple else unpack(known) for known in states]  # type: ignore[arg-type]
         return self._read(ids, states, deadline)
 
-    def wait_many(
-        self, refs: Sequence[ObjectRef[Any]], ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool
-    ) -> tuple[list[Any], list[Any]]:
-        """Parts refs, whose ids are `ids`, into `num_returns` that are ready (fewer if time runs out) and the rest, both in order."""
-        state: dict[bytes, Any] = self._state
-        if self._streams and any(id in self._streams for id in ids):
-            state = _StreamsToo(self._state, self._streams)
-            self._states([id for id in ids if id not in self._streams])
+    def wait_many(self, ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool) -> list[int]:
+        """The positions of `num_returns` ids whose objects are ready (fewer if time runs out), in order."""
+        state = self._state
+        found: list[int] = []
+        # Mostly there are enough at the front: a `wait` on a thousand refs then looks at few.
+        for position, id in enumerate(ids):
+            known = state.get(id)
+            if known is PENDING:
+                continue
+            if known is None or known is FOREIGN:
+                # A stream, or somebody else's, which is to be asked for.
+                found = self._wait_among(ids, num_returns, timeout, self._table_for(ids))
+                break
+            found.append(position)
+            if len(found) == num_returns:
+                break
         else:
-            self._states_for_wait(ids, num_returns)
+            found = self._wait_among(ids, num_returns, timeout, state)
+        if fetch:
+            for position in found:
+                if type(state.get(ids[position])) is Stored:
+                    self.session.post_quietly(frames.FETCH(frames.ID_1 + ids[position] + b"\x10\x01"))
+        return found
+
+    def _table_for(self, ids: list[bytes]) -> Mapping[bytes, Any]:
+        """Where the states of objects and streams are to be seen, after asking for those that belong to somebody else."""
+        streams = self._streams
+        if streams.keys().isdisjoint(ids):
+            self._states(ids)
+            return self._state
+        self._states([id for id in ids if id not in streams])
+        return _StreamsToo(self._state, streams)
+
+    def _wait_among(self, ids: list[bytes], num_returns: int, timeout: float | None, states: Mapping[bytes, Any]) -> list[int]:
         deadline = None if timeout is None else time.monotonic() + timeout
         found: list[int] = []
         # Positions not yet seen ready. It shrinks as they are found, so a long wait does not look at the same refs over and over.
@@ -361,7 +388,7 @@ class ObjectTable(StoredObjects):
                 return True
             rest: list[int] = []
             for position in left:
-                if state[ids[position]] is PENDING:
+                if states[ids[position]] is PENDING:
                     rest.append(position)
                 else:
                     found.append(position)
@@ -372,35 +399,8 @@ class ObjectTable(StoredObjects):
             return False
 
         self.wait_until(ready, deadline)
-        if not found:
-            return [], list(refs)
         found.sort()
-        if found[-1] == len(found) - 1:
-            cut = len(found)
-            done, rest = list(refs[:cut]), refs[cut:] if isinstance(refs, list) else list(refs[cut:])
-        else:
-            chosen = set(found)
-            done = [refs[position] for position in found]
-            rest = [ref for position, ref in enumerate(refs) if position not in chosen]
-        if fetch:
-            for ref in done:
-                if type(state[ref._id]) is Stored:
-                    self.session.post_quietly(frames.FETCH(frames.ID_1 + ref._id + b"\x10\x01"))
-        return done, rest
-
-    def _states_for_wait(self, ids: Sequence[bytes], num_returns: int) -> None:
-        """Asks for what belongs to somebody else, unless enough is ready at the front: a `wait` on a thousand refs looks at few."""
-        state = self._state
-        ready = 0
-        for id in ids:
-            known = state.get(id)
-            if known is None or known is FOREIGN:
-                break
-            if known is not PENDING:
-                ready += 1
-                if ready == num_returns:
-                    return
-        self._states(ids)
+        return found
 
     def when_readable(self, ref: ObjectRef[Any], done: Callable[[], None]) -> None:
         """Calls `done` once, perhaps at once and in any thread, when `get_one` will not have to wait for the ref's value."""
@@ -564,6 +564,7 @@ class ObjectTable(StoredObjects):
 
     def fail_all(self, error: BaseException) -> None:
         """The session is over: whatever is awaited ends with that."""
+        left_over.clear()
         failure = getattr(error, "failure", None) or failure_pb2.Failure(code=Code.CONNECTION_LOST, message=str(error))
         for id, known in list(self._state.items()):
             if known is PENDING:

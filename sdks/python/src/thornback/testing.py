@@ -412,10 +412,8 @@ class _Local:
                 self.get_one(ref, timeout)
         return [self.get_one(ref, timeout) for ref in refs]
 
-    def wait_many(
-        self, refs: Sequence[Any], ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool
-    ) -> tuple[list[Any], list[Any]]:
-        return list(refs[:num_returns]), list(refs[num_returns:])
+    def wait_many(self, ids: list[bytes], num_returns: int, timeout: float | None, fetch: bool) -> list[int]:
+        return list(range(num_returns))
 
     def when_readable(self, ref: ObjectRef[Any], done: Callable[[], None]) -> None:
         if self._objects.get(ref._id, b"") is None:

@@ -550,6 +550,36 @@ def test_wait_finds_duplicates_in_any_list_whatever_the_last_one_left(peer: Peer
         thornback.wait([rest[0], rest[0], rest[2]], timeout=0)
 
 
+def test_wait_sees_a_list_as_it_is_though_it_knows_what_the_last_one_left(peer: Peer, runtime: Any) -> None:
+    refs = [thornback.put(number) for number in range(6)]
+    (first,), rest = thornback.wait(refs)
+    assert first is refs[0]
+    other, twin = thornback.put(6), runtime.adopt_ref(rest[1].binary())
+    rest[0] = other
+    ready, rest = thornback.wait(rest)
+    assert ready == [other], "another ref in the place of one"
+    rest[0] = twin
+    ready, rest = thornback.wait(rest)
+    assert ready[0] is twin, "what is given back is what was given"
+    with pytest.raises(TypeError, match="holds a int"):
+        thornback.wait([*rest[:-1], 1])
+    rest.reverse()
+    ready, rest = thornback.wait(rest, num_returns=2)
+    assert (ready, rest) == ([refs[5], refs[4]], [refs[3]])
+    rest.clear()
+    assert thornback.wait(rest) == ([], [])
+
+
+def test_what_wait_left_over_is_dropped_with_the_refs(peer: Peer, runtime: Any) -> None:
+    refs = [thornback.put(number) for number in range(3)]
+    ids = [ref.binary() for ref in refs]
+    ready, rest = thornback.wait(refs)
+    del refs, ready, rest
+    runtime.session.flush()
+    dropped = peer.op("refs").drop
+    assert sorted(dropped) == sorted(ids)
+
+
 def test_a_request_that_nobody_waits_for_is_sent_and_told_of_only_if_it_fails(peer: Peer, runtime: Any, capsys: Any) -> None:
     for answer in (control_pb2.Reply(done=control_pb2.Empty()), control_pb2.Reply(failure=failure_pb2.Failure(code=2, message="not that"))):
         runtime.post_request(remove_placement_group=control_pb2.RemovePlacementGroup(group=b"g" * 16))
