@@ -3,7 +3,8 @@
 
 import { Collector } from "./collect.js";
 import type { Conversation } from "./session/conversation.js";
-import { type Id, toBytes } from "./session/ids.js";
+import type { Id } from "./session/ids.js";
+import { writeRefs } from "./session/ops.js";
 
 /** Drops are sent at the latest when they are so many. */
 const DROPS_MAX = 1000;
@@ -72,18 +73,18 @@ export class Counts {
   /** Tells the node of refs that were found, before anything that could let go of what they were found in. */
   flushRetains(): void {
     if (this.#retains.length === 0) return;
-    const retain = this.#retains.splice(0).map(toBytes);
-    this.#post(retain, []);
+    this.#post(this.#retains.splice(0), []);
   }
 
   #flushDrops(): void {
     if (this.#drops.length === 0) return;
-    const drop = this.#drops.splice(0).map(toBytes);
-    this.#post([], drop);
+    this.#post([], this.#drops.splice(0));
   }
 
-  #post(retain: Uint8Array[], drop: Uint8Array[]): void {
+  #post(retain: readonly Id[], drop: readonly Id[]): void {
     const session = this.#session();
-    if (!session.ended) session.post({ case: "refs", value: { $typeName: "thornback.v1.Refs", retain, drop } });
+    if (session.ended) return;
+    writeRefs(session.begin(), retain, drop);
+    session.end();
   }
 }

@@ -35,6 +35,7 @@ import { Store } from "./store.js";
 import { RefStream, StreamSlot } from "./stream.js";
 import { compact, decodeValue, encodeValue } from "./values.js";
 import { Waits } from "./wait.js";
+import { Young } from "./young.js";
 
 const STREAM_END = 21;
 const CREATED = 22;
@@ -89,6 +90,9 @@ export class Runtime implements Handler, Referrer {
   // A ref that is disposed of stays registered, and its hold is empty when it is collected: to take it out costs more than all else of its life.
   readonly #refs = new FinalizationRegistry<Hold>((hold) => {
     this.release(hold);
+  });
+  readonly #young = new Young<Ref<unknown>>((ref, hold) => {
+    this.#refs.register(ref, hold);
   });
 
   private constructor(listener: Listener) {
@@ -423,7 +427,7 @@ export class Runtime implements Handler, Referrer {
   }
 
   adopt(ref: Ref<unknown>, hold: Hold): void {
-    this.#refs.register(ref, hold);
+    this.#young.add(ref, hold);
   }
 
   release(hold: Hold): void {

@@ -38,6 +38,7 @@ const TAG_SUBMIT = (11 << 3) | 2;
 const TAG_CALL = (12 << 3) | 2;
 const TAG_PUT = (16 << 3) | 2;
 const TAG_WRITE = (18 << 3) | 2;
+const TAG_REFS = (24 << 3) | 2;
 const TAG_DONE = (30 << 3) | 2;
 const TAG_YIELD = (31 << 3) | 2;
 
@@ -156,6 +157,13 @@ export function writeWrite(writer: Writer, object: Id, offset: number, data: Uin
     writer.varint(offset);
   }
   writeBytes(writer, 0x1a, data);
+}
+
+/** `Refs`. */
+export function writeRefs(writer: Writer, retain: readonly Id[], drop: readonly Id[]): void {
+  head(writer, TAG_REFS, 18 * (retain.length + drop.length));
+  for (const id of retain) writeId(writer, 0x0a, id);
+  for (const id of drop) writeId(writer, 0x12, id);
 }
 
 function resultLength(result: WireResult): number {

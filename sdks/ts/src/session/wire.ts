@@ -7,6 +7,8 @@
 /** What is wrong with bytes that are no protobuf. */
 export class MalformedError extends Error {}
 
+const ID_BYTES = 16;
+
 /** Bytes of a new slab. A frame ends before it is much longer than a quarter of this. */
 export const SLAB_BYTES = 256 * 1024;
 
@@ -71,8 +73,10 @@ export class Writer {
 
   /** The 16 bytes of an id. */
   id(id: string): void {
-    this.buffer.write(id, this.at, 16, "latin1");
-    this.at += 16;
+    const { buffer, at } = this;
+    // As for other few bytes, a loop is quicker than the call.
+    for (let i = 0; i < ID_BYTES; i++) buffer[at + i] = id.charCodeAt(i);
+    this.at = at + ID_BYTES;
   }
 
   bytes(bytes: Uint8Array): void {
@@ -163,8 +167,16 @@ export class Reader {
   /** An id, or an empty string for an empty field. */
   id(): string {
     const length = this.length();
-    if (length !== 16 && length !== 0) throw new MalformedError(`an id of ${length} bytes`);
-    return this.buffer.toString("latin1", this.at, (this.at += length));
+    if (length === 0) return "";
+    if (length !== ID_BYTES) throw new MalformedError(`an id of ${length} bytes`);
+    const { buffer: b, at } = this;
+    this.at = at + ID_BYTES;
+    // Half of the time of the call that makes a string of any length.
+    // prettier-ignore
+    return String.fromCharCode(
+      b[at], b[at + 1], b[at + 2], b[at + 3], b[at + 4], b[at + 5], b[at + 6], b[at + 7],
+      b[at + 8], b[at + 9], b[at + 10], b[at + 11], b[at + 12], b[at + 13], b[at + 14], b[at + 15],
+    );
   }
 
   /** Passes over the field of this tag. */

@@ -74,6 +74,12 @@ test("operations of the hot path are the bytes that the generated code writes", 
     ),
   );
   fc.assert(
+    fc.property(fc.array(id, { maxLength: 20 }), fc.array(id, { maxLength: 20 }), (retain, drop) => {
+      const refs = { retain: retain.map(toBytes), drop: drop.map(toBytes) };
+      same((writer) => ops.writeRefs(writer, retain, drop), { case: "refs", value: refs });
+    }),
+  );
+  fc.assert(
     fc.property(id, value, number, bytes, (object, of, offset, data) => {
       same((writer) => ops.writePut(writer, object, of), { case: "put", value: { object: toBytes(object), value: message(of) } });
       fc.pre(data.length > 0);
