@@ -26,16 +26,16 @@ export function encodeArgs(runtime: Runtime, args: readonly unknown[]): { wire: 
   const keep: unknown[] = [];
   const storing: Id[] = [];
   let inline = 0;
-  const add = (value: unknown, keyword: string, what: () => string): void => {
+  const add = (value: unknown, keyword: string, place: number): void => {
     if (value instanceof Ref) {
       const { slot } = value;
-      if (value.runtime !== runtime) throw errorOf("INVALID_ARGUMENT", `${what()} is a ref of another session`);
+      if (value.runtime !== runtime) throw errorOf("INVALID_ARGUMENT", `${nameOf(keyword, place)} is a ref of another session`);
       if (slot.state === State.Failed && !slot.counted) throw slot.error!;
       wire.push({ keyword, ref: slot.id, value: undefined });
       if (!slot.ready) storing.push(slot.id);
       return;
     }
-    const encoded = encodeValue(value, typeof value === "object" ? what() : "an argument");
+    const encoded = encodeValue(value, typeof value === "object" ? nameOf(keyword, place) : "an argument");
     const bytes = payloadBytes(encoded);
     if (bytes > runtime.session.inlineBytes || inline + bytes > ARGS_BYTES_MAX) {
       const ref = runtime.put(value);
@@ -50,10 +50,15 @@ export function encodeArgs(runtime: Runtime, args: readonly unknown[]): { wire: 
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (arg instanceof Keywords && i === args.length - 1) {
-      for (const [name, value] of Object.entries(arg.values)) add(value, name, () => `argument ${JSON.stringify(name)}`);
+      for (const [name, value] of Object.entries(arg.values)) add(value, name, i);
     } else {
-      add(arg, "", () => `argument ${i + 1}`);
+      add(arg, "", i);
     }
   }
   return { wire, keep, storing };
+}
+
+/** What an argument is called in errors. */
+function nameOf(keyword: string, place: number): string {
+  return `argument ${keyword === "" ? place + 1 : JSON.stringify(keyword)}`;
 }

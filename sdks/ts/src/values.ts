@@ -24,6 +24,8 @@ export interface Encoded extends RawValue {
 
 const encoder = new Encoder();
 const NONE: readonly never[] = [];
+/** Of what is no object nothing is collected. */
+const NOTHING: Collected = { refs: [], keep: [], buffers: [] };
 
 /** Encodes a value. `what` names it in the error: `"argument 1"`. Raw bytes and tensors are not copied. */
 export function encodeValue(value: unknown, what: string): Encoded {
@@ -36,8 +38,11 @@ export function encodeValue(value: unknown, what: string): Encoded {
       return tensor(new Tensor(dtypeOf(array), [array.length], new Uint8Array(array.buffer, array.byteOffset, array.byteLength)));
     }
   }
-  const collected: Collected = { refs: [], keep: [], buffers: [] };
   try {
+    if (typeof value !== "object" || value === null) {
+      return { format: Format.MSGPACK, data: encoder.encode(value, NOTHING), refs: NONE, buffers: NONE, schema: "", keep: NONE };
+    }
+    const collected: Collected = { refs: [], keep: [], buffers: [] };
     const data = encoder.encode(value, collected);
     return { format: Format.MSGPACK, data, refs: collected.refs, buffers: collected.buffers, schema: "", keep: collected.keep };
   } catch (error) {

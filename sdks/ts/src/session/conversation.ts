@@ -13,7 +13,7 @@ export const FRAME_BYTES_AIM = 64 * 1024;
 
 /** Who is told what the conversation itself does not handle. None of these may wait. */
 export interface Handler {
-  /** An operation of the server, by the number of its field in `ServerOp`. */
+  /** An operation of the server, by the number of its field in `ServerOp`. The reader is good until this returns. */
   handleOp(number: number, body: Reader): void;
   /** Everything that has come was handled. */
   handleRest(): void;

@@ -260,22 +260,25 @@ export const COMPLETION = 20;
 /** See `COMPLETION`. */
 export const RUN = 11;
 
-/** The bytes of an element of `ServerFrame.ops`: the number of its operation, and its body. 0 is an operation that nobody here knows. */
-export function openOp(reader: Reader): { number: number; body: Reader | undefined } {
+/** Goes to the body of an element of `ServerFrame.ops` and gives the number of its operation. 0 is an operation that nobody here knows. */
+export function openOp(reader: Reader): number {
   let number = 0;
-  let body: Reader | undefined;
+  let at = reader.end;
+  let end = at;
   while (reader.at < reader.end) {
     const tag = reader.tag();
     if ((tag & 7) === 2 && KNOWN.has(tag >>> 3)) {
       const length = reader.length();
       number = tag >>> 3;
-      body = new Reader(reader.buffer, reader.at, reader.at + length);
-      reader.at += length;
+      at = reader.at;
+      end = reader.at += length;
     } else {
       reader.skip(tag);
     }
   }
-  return { number, body };
+  reader.at = at;
+  reader.end = end;
+  return number;
 }
 
 const KNOWN: ReadonlySet<number> = new Set(ServerOpSchema.fields.map((field) => field.number));
@@ -382,7 +385,9 @@ function readArg(reader: Reader): RunArg {
         arg.keyword = reader.string();
         break;
       case 0x22:
-        nested(reader, readStored, arg);
+        nested(reader, (inner) => {
+          readStored(inner, arg);
+        });
         arg.value = undefined;
         break;
       default:
@@ -396,17 +401,19 @@ function readStored(reader: Reader, arg: RunArg): void {
   while (reader.at < reader.end) {
     const tag = reader.tag();
     if (tag === 0x0a) arg.stored = reader.id();
-    else if (tag === 0x12) nested(reader, readArena, arg);
+    else if (tag === 0x12) arg.arena = nested(reader, readArena);
     else reader.skip(tag);
   }
 }
 
-function readArena(reader: Reader, arg: RunArg): void {
+function readArena(reader: Reader): number {
+  let arena = 0;
   while (reader.at < reader.end) {
     const tag = reader.tag();
-    if (tag === 0x08) arg.arena = reader.varint();
+    if (tag === 0x08) arena = reader.varint();
     else reader.skip(tag);
   }
+  return arena;
 }
 
 /** Reads the body of a `Value`. */
@@ -449,11 +456,11 @@ const NO_IDS: Id[] = [];
 const NO_BUFFERS: Uint8Array[] = [];
 
 /** Reads a message that is a field of another. */
-function nested<T, A extends unknown[]>(reader: Reader, read: (reader: Reader, ...rest: A) => T, ...rest: A): T {
+function nested<T>(reader: Reader, read: (reader: Reader) => T): T {
   const outer = reader.end;
   const length = reader.length();
   reader.end = reader.at + length;
-  const result = read(reader, ...rest);
+  const result = read(reader);
   reader.end = outer;
   return result;
 }

@@ -49,6 +49,9 @@ export class Session implements Conversation {
   #carrier: Carrier | undefined;
   #welcome: Welcome | undefined;
   #limits: Limits = create(LimitsSchema);
+  // Asked for each operation, and so kept as numbers.
+  #frameBytes = FRAME_BYTES_DEFAULT;
+  #inlineBytes = 0;
 
   readonly #writer = new Writer();
   #opStart = 0;
@@ -106,11 +109,11 @@ export class Session implements Conversation {
   }
 
   get inlineBytes(): number {
-    return inlineBytesOf(Number(this.#limits.inlineBytes), this.frameBytes);
+    return this.#inlineBytes;
   }
 
   get frameBytes(): number {
-    return Number(this.#limits.frameBytes) || FRAME_BYTES_DEFAULT;
+    return this.#frameBytes;
   }
 
   get ended(): ThornbackError | undefined {
@@ -315,16 +318,15 @@ export class Session implements Conversation {
     const reader = new Reader(body);
     let seq = 0;
     let ack = 0;
-    const ops: Reader[] = [];
+    let lastOp = 0;
     while (reader.at < reader.end) {
       const tag = reader.tag();
-      if (tag === 0x1a) {
-        const length = reader.length();
-        ops.push(new Reader(body, reader.at, reader.at + length));
-        reader.at += length;
-      } else if (tag === 0x08) seq = reader.varint();
+      if (tag === 0x08) seq = reader.varint();
       else if (tag === 0x10) ack = reader.varint();
-      else reader.skip(tag);
+      else {
+        if (tag === OPS) lastOp = reader.at;
+        reader.skip(tag);
+      }
     }
     if (ack > this.#seqOut) {
       this.breach(errorOf("SEQUENCE_GAP", `the node acknowledged frame ${ack}, and ${this.#seqOut} were sent`));
@@ -340,29 +342,46 @@ export class Session implements Conversation {
         return;
       }
     }
-    for (let i = 0; i < ops.length; i++) {
-      const op = ops[i];
-      const { at } = op;
-      const { number, body: inner } = openOp(op);
-      // An operation of a later version: nothing was agreed on that must be understood.
-      if (!inner) continue;
-      if (number <= CONTROL_OPS_MAX) {
-        if (seq > 0 && !(number === 5 && i === ops.length - 1))
-          throw new MalformedError("an operation that is not counted in a counted frame");
-        this.#control(readOp(body.subarray(at, op.end)));
-      } else {
-        if (seq === 0) throw new MalformedError("an operation without a number");
-        if (number === REFUSED) this.#refused(readOp(body.subarray(at, op.end)));
-        else this.#handler.handleOp(number, inner);
-      }
-      if (this.#ended) return;
-    }
+    this.#takeOps(body, seq, lastOp);
+    if (this.#ended) return;
     if (seq > 0) {
       this.#seqIn = seq;
       this.#taken += body.length;
       if (!this.#creditLater) this.consume(body.length, this.#connection);
     }
     this.#acknowledge(ack);
+  }
+
+  /** Handles the operations of a frame; `lastOp` is where the last of them begins. */
+  #takeOps(body: Buffer, seq: number, lastOp: number): void {
+    const frame = new Reader(body);
+    // One reader for all of them, since nobody keeps it.
+    const op = new Reader(body);
+    while (frame.at < lastOp && !this.#ended) {
+      const tag = frame.tag();
+      if (tag !== OPS) {
+        frame.skip(tag);
+        continue;
+      }
+      const isLast = frame.at === lastOp;
+      const length = frame.length();
+      const { at } = frame;
+      const end = (frame.at += length);
+      op.at = at;
+      op.end = end;
+      const number = openOp(op);
+      // An operation of a later version: nothing was agreed on that must be understood.
+      if (number === 0) continue;
+      if (number <= CONTROL_OPS_MAX) {
+        if (seq > 0 && !(number === GOODBYE && isLast))
+          throw new MalformedError("an operation that is not counted in a counted frame");
+        this.#control(readOp(body.subarray(at, end)));
+      } else {
+        if (seq === 0) throw new MalformedError("an operation without a number");
+        if (number === REFUSED) this.#refused(readOp(body.subarray(at, end)));
+        else this.#handler.handleOp(number, op);
+      }
+    }
   }
 
   #acknowledge(ack: number): void {
@@ -478,6 +497,8 @@ export class Session implements Conversation {
   #begin({ carrier, welcome, listener, early }: Opened): void {
     this.#carrier = carrier;
     this.#limits = welcome.limits ?? create(LimitsSchema);
+    this.#frameBytes = Number(this.#limits.frameBytes) || FRAME_BYTES_DEFAULT;
+    this.#inlineBytes = inlineBytesOf(Number(this.#limits.inlineBytes), this.#frameBytes);
     this.#credit = Number(this.#limits.windowBytes) || WINDOW_BYTES_DEFAULT;
     this.#owed = this.#taken = 0;
     this.#connection++;
@@ -594,7 +615,10 @@ export class Session implements Conversation {
   }
 }
 
+const GOODBYE = 5;
 const REFUSED = 6;
+/** The tag of `ServerFrame.ops`. */
+const OPS = 0x1a;
 
 interface Listener {
   take: ((body: Buffer) => void) | undefined;

@@ -60,7 +60,11 @@ export class Beginner {
 export class Keeper {
   readonly #publish: (segment: SharedArrayBuffer) => void;
   readonly #words = new Words();
-  readonly #waiting = new Map<Id, { readonly run: number; readonly head: RunHead }>();
+  /** Of the runs from `#first` on. */
+  readonly #heads: RunHead[] = [];
+  #first = 0;
+  /** No run before this one waits. */
+  #oldest = 0;
   #runs = 0;
   #sweepAt = RUNS;
 
@@ -76,26 +80,34 @@ export class Keeper {
       this.#words.add(this.#runs / RUNS, segment);
       this.#publish(segment);
     }
-    this.#waiting.set(head.task, { run: this.#runs++, head });
-    if (this.#waiting.size >= this.#sweepAt) this.#sweep();
+    this.#heads.push(head);
+    this.#runs++;
+    if (this.#heads.length >= this.#sweepAt) this.#sweep();
   }
 
   /** Takes the run of a task back, of that attempt if one is named; undefined if it has begun, or never came. */
   takeBack(task: Id, attempt?: number): RunHead | undefined {
-    const waiting = this.#waiting.get(task);
-    if (!waiting || (attempt !== undefined && attempt !== waiting.head.attempt)) return undefined;
-    this.#waiting.delete(task);
-    return this.#words.set(waiting.run, TAKEN_BACK) ? waiting.head : undefined;
+    this.#pass();
+    // Seldom is one wanted, and then it is among the first; to find it quickly would cost something for each that comes.
+    for (let run = this.#oldest; run < this.#runs; run++) {
+      const head = this.#heads[run - this.#first];
+      if (head.task !== task || (attempt !== undefined && attempt !== head.attempt)) continue;
+      if (this.#words.set(run, TAKEN_BACK)) return head;
+    }
+    return undefined;
   }
 
-  /** Forgets the runs that have begun. Seldom enough that a run costs the same however many wait. */
+  /** Passes over the runs that have begun or were taken back. */
+  #pass(): void {
+    while (this.#oldest < this.#runs && !this.#words.waits(this.#oldest)) this.#oldest++;
+  }
+
+  /** Forgets those. Seldom enough that a run costs the same however many wait. */
   #sweep(): void {
-    let oldest = this.#runs;
-    for (const [task, { run }] of this.#waiting) {
-      if (this.#words.waits(run)) oldest = Math.min(oldest, run);
-      else this.#waiting.delete(task);
-    }
-    this.#words.forget(oldest);
-    this.#sweepAt = Math.max(RUNS, 2 * this.#waiting.size);
+    this.#pass();
+    this.#heads.splice(0, this.#oldest - this.#first);
+    this.#first = this.#oldest;
+    this.#words.forget(this.#oldest);
+    this.#sweepAt = Math.max(RUNS, 2 * this.#heads.length);
   }
 }

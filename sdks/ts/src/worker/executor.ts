@@ -11,8 +11,19 @@ import { COPY_BYTES_MAX } from "../extensions.js";
 import { UNITS } from "../options.js";
 import type { Runtime } from "../runtime.js";
 import { Scope } from "../scope.js";
+import type { Conversation } from "../session/conversation.js";
 import { fromBytes, type Id, output, toBytes } from "../session/ids.js";
-import { payloadBytes, readMessage, readRun, RUN, type Run, type WireResult, writeDone, writeYield } from "../session/ops.js";
+import {
+  payloadBytes,
+  readMessage,
+  readRun,
+  RUN,
+  type Run,
+  type RunArg,
+  type WireResult,
+  writeDone,
+  writeYield,
+} from "../session/ops.js";
 import type { Reader } from "../session/wire.js";
 import type { AnyFunction } from "../task.js";
 import { compact, type Encoded, encodeValue } from "../values.js";
@@ -46,29 +57,29 @@ interface Queued {
   readonly declared: Declared;
 }
 
-/** A run that was started. */
-class Job implements Running {
+/** A run that was started, and the scope of the code that it runs. */
+class Job extends Scope implements Running {
   readonly run: Run;
   readonly declared: Declared;
-  readonly scope: Scope;
   readonly client: Client;
-  readonly actor: RunningActor | undefined;
+  /** The actor whose call it is; of a creation, once the actor is being made. */
+  actor: RunningActor | undefined;
   yielded = 0;
   consumed = 0;
   /** Wakes a stream that waits for its consumer. */
   gate: (() => void) | undefined;
   answered = false;
 
-  constructor(run: Run, declared: Declared, scope: Scope, client: Client, actor: RunningActor | undefined) {
+  constructor(session: Conversation, run: Run, declared: Declared, client: Client, actor: RunningActor | undefined) {
+    super(session, run.task);
     this.run = run;
     this.declared = declared;
-    this.scope = scope;
     this.client = client;
     this.actor = actor;
   }
 
-  get task(): Id {
-    return this.run.task;
+  get scope(): Scope {
+    return this;
   }
 
   get attempt(): number {
@@ -117,7 +128,7 @@ export class Executor {
     this.left = new Promise((resolve) => {
       this.#left = resolve;
     });
-    runtime.scope = () => (currentRunning() as Job | undefined)?.scope;
+    runtime.scope = () => currentRunning()?.scope;
     runtime.workerOps = (number, reader) => {
       this.#handleOp(number, reader);
     };
@@ -194,6 +205,7 @@ export class Executor {
   #pump(): void {
     const { session } = this.#runtime;
     const begun = performance.now();
+    let now = begun;
     this.#flushed = begun;
     // What the first of several gives must not wait for the others.
     const several = this.#queue.length - this.#next > 1 && this.#limit > this.#running.size;
@@ -205,8 +217,8 @@ export class Executor {
         this.#next = 0;
       }
       if (!session.claim(number)) continue;
-      this.#start(run, declared);
-      if (performance.now() - begun > TURN_MS && this.#next < this.#queue.length) {
+      now = this.#start(run, declared, now);
+      if (now - begun > TURN_MS && this.#next < this.#queue.length) {
         this.#pumpSoon();
         break;
       }
@@ -224,55 +236,68 @@ export class Executor {
     });
   }
 
-  #start(run: Run, declared: Declared): void {
+  /** Begins a run at the time `now`, and gives the time when the executor can go on: for a function that returns at once, when it has. */
+  #start(run: Run, declared: Declared, now: number): number {
     const { session } = this.#runtime;
-    const now = performance.now();
     // It may take long, and what is answered must not wait for it.
     if (session.pending && (!declared.quick || now - this.#flushed > QUICK_MS)) {
       session.flush();
       this.#flushed = now;
     }
-    const scope = new Scope(session, run.task);
-    const job = new Job(run, declared, scope, this.#client, this.#actor);
+    const job = new Job(session, run, declared, this.#client, this.#actor);
     this.#running.set(run.task, job);
     if (run.setup) {
       // Calls wait until the actor is made.
       this.#limit = 0;
       void this.#createActor(job, run.setup);
-      return;
+      return performance.now();
     }
     let outcome: unknown;
     try {
       const target = this.#target(job);
-      if (run.args.some((arg) => arg.value === undefined)) {
+      if (run.args.some(isAbsent)) {
         this.#settle(
           job,
-          this.#fetchArguments(job).then((args) => this.#enter(job, () => target(...args))),
+          this.#fetchArguments(job).then((args) => this.#call(job, target, args)),
         );
-        return;
+        return performance.now();
       }
-      const args = this.#arguments(job);
-      outcome = this.#enter(job, () => target(...args));
+      outcome = this.#call(job, target, this.#arguments(job));
     } catch (error) {
       this.#finish(job, () => {
         this.#fail(job, error);
       });
-      return;
+      return performance.now();
     }
     if (declared.message.returns < 0 || isThenable(outcome)) {
       declared.quick = false;
       this.#settle(job, outcome);
-      return;
+      return performance.now();
     }
-    declared.quick = performance.now() - now < QUICK_MS;
     this.#answerNow(job, outcome);
+    const after = performance.now();
+    declared.quick = after - now < QUICK_MS;
+    return after;
+  }
+
+  /** Whether a variable says which task runs, and not the chain of what was started by whom. */
+  get #alone(): boolean {
+    return !this.#shared && this.#limit <= 1;
   }
 
   /** Runs code as the job's. */
   #enter<R>(job: Job, code: () => R): R {
-    if (this.#shared || this.#limit > 1) return follow(job, code);
+    if (!this.#alone) return follow(job, code);
     setCurrent(job);
     return code();
+  }
+
+  /** Calls the job's function or method. */
+  #call(job: Job, target: AnyFunction, args: unknown[]): unknown {
+    const self = job.run.actor === "" ? undefined : this.#actor?.instance;
+    if (!this.#alone) return follow(job, () => target.apply(self, args));
+    setCurrent(job);
+    return target.apply(self, args);
   }
 
   /** Answers a job whose function has returned; encoding its result may still fail. */
@@ -286,7 +311,9 @@ export class Executor {
       });
       return;
     }
-    if (results.some((result) => payloadBytes(result) > this.#runtime.session.inlineBytes)) {
+    const { inlineBytes } = this.#runtime.session;
+    for (const result of results) {
+      if (payloadBytes(result) <= inlineBytes) continue;
       this.#settle(job, this.#storeAll(job, results));
       return;
     }
@@ -350,7 +377,7 @@ export class Executor {
       if (typeof method !== "function" || name === "constructor" || name in Object.prototype) {
         throw errorOf("FUNCTION_NOT_FOUND", `the actor class ${className} has no method ${JSON.stringify(name)}`);
       }
-      return (method as AnyFunction).bind(instance);
+      return method as AnyFunction;
     }
     const served = this.#registry.get(name);
     if (!served || served.actor)
@@ -473,15 +500,14 @@ export class Executor {
         this.#exitActor();
       },
     };
-    this.#actor = actor;
-    const making = new Job(job.run, job.declared, job.scope, this.#client, actor);
+    this.#actor = job.actor = actor;
     try {
       const served = this.#registry.get(className);
       if (!served?.actor)
         throw errorOf("FUNCTION_NOT_FOUND", `this worker does not serve the class ${JSON.stringify(className)}`);
       const args = await this.#fetchArguments(job);
       const make = served.target as new (...args: unknown[]) => object;
-      actor.instance = this.#enter(making, () => new make(...args)) as Record<string, unknown>;
+      actor.instance = this.#enter(job, () => new make(...args)) as Record<string, unknown>;
       setCurrent(undefined);
       this.#finish(job, () => {
         this.#postDone(job, job.declared.message.returns === 0 ? [] : [encodeValue(null, "nothing")]);
@@ -544,6 +570,10 @@ const UNDECLARED: Declared = {
   resources: {},
   quick: false,
 };
+
+function isAbsent({ value }: RunArg): boolean {
+  return value === undefined;
+}
 
 function isThenable(value: unknown): boolean {
   return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";

@@ -48,6 +48,7 @@ class Link implements Conversation {
   readonly #runs = new Beginner();
   #welcome: Welcome | undefined;
   #frameBytes = FRAME_BYTES_DEFAULT;
+  #inlineBytes = 0;
   #ended: ThornbackError | undefined;
   #opening: { resolve(): void; reject(error: Error): void } | undefined;
   #closing: (() => void) | undefined;
@@ -90,7 +91,7 @@ class Link implements Conversation {
   }
 
   get inlineBytes(): number {
-    return inlineBytesOf(Number(this.#welcome?.limits?.inlineBytes ?? 0), this.#frameBytes);
+    return this.#inlineBytes;
   }
 
   get frameBytes(): number {
@@ -167,7 +168,8 @@ class Link implements Conversation {
 
   busy(is: boolean): void {
     Atomics.store(this.#words, Word.Busy, is ? 1 : 0);
-    if (is) this.#nudge();
+    // Where several runs came together, the other thread looks without being told.
+    if (is && Atomics.load(this.#words, Word.Looking) === 0) this.#nudge();
   }
 
   #waitingBytes(): number {
@@ -203,6 +205,7 @@ class Link implements Conversation {
       case "opened":
         this.#welcome = fromBinary(WelcomeSchema, message.welcome);
         this.#frameBytes = Number(this.#welcome.limits?.frameBytes ?? 0) || FRAME_BYTES_DEFAULT;
+        this.#inlineBytes = inlineBytesOf(Number(this.#welcome.limits?.inlineBytes ?? 0), this.#frameBytes);
         this.#opening?.resolve();
         this.#opening = undefined;
         return;
@@ -229,12 +232,14 @@ class Link implements Conversation {
 
   #takeOps(bytes: Buffer): void {
     const reader = new Reader(bytes);
+    const body = new Reader(bytes);
     try {
       while (reader.at < reader.end && !this.#ended) {
         const number = reader.varint();
         const length = reader.length();
-        this.#handler.handleOp(number, new Reader(bytes, reader.at, reader.at + length));
-        reader.at += length;
+        body.at = reader.at;
+        body.end = reader.at += length;
+        this.#handler.handleOp(number, body);
       }
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;

@@ -13,6 +13,8 @@ export const enum Word {
   Nudged,
   /** Code runs that may keep its thread. */
   Busy,
+  /** The session's thread is going to look by itself, and to go on while code is busy. */
+  Looking,
   /** The code's thread wants to hear when bytes are on their way. */
   WantsRoom,
   /** Bytes that the session's thread has taken, modulo 2³². */

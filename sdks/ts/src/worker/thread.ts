@@ -39,7 +39,8 @@ class Relay implements Handler {
   });
   /** Operations for the other thread that were not posted yet. */
   readonly #ops = new Writer();
-  #looking = false;
+  /** Runs among them. */
+  #runsUntold = 0;
   #open = false;
 
   handle(message: ToSession): void {
@@ -82,14 +83,19 @@ class Relay implements Handler {
 
   // From the code to the node.
 
-  /** Sends what is finished, and goes on looking while code is busy. */
+  /** Sends what is finished. */
   #look(): void {
     Atomics.store(words, Word.Nudged, 0);
     this.#drain();
-    if (this.#looking || Atomics.load(words, Word.Busy) === 0) return;
-    this.#looking = true;
+    if (Atomics.load(words, Word.Busy) === 1) this.#lookSoon();
+  }
+
+  /** Looks by itself, for as long as code is busy. */
+  #lookSoon(): void {
+    if (Atomics.exchange(words, Word.Looking, 1) === 1) return;
     setTimeout(() => {
-      this.#looking = false;
+      // In this order: code that gets busy after it was looked whether it is finds that nobody looks.
+      Atomics.store(words, Word.Looking, 0);
       this.#look();
     }, LOOK_MS);
   }
@@ -146,7 +152,7 @@ class Relay implements Handler {
         if (this.#interrupt(body.buffer.subarray(body.at, body.end))) return;
         break;
       case RUN:
-        this.#runs.add(readRunHead(new Reader(body.buffer, body.at, body.end)));
+        this.#addRun(body);
         break;
       default:
     }
@@ -158,12 +164,22 @@ class Relay implements Handler {
     ops.bytes(body.buffer.subarray(body.at, body.end));
   }
 
+  #addRun(body: Reader): void {
+    const { at } = body;
+    this.#runs.add(readRunHead(body));
+    body.at = at;
+    this.#runsUntold++;
+  }
+
   handleRest(): void {
     const { bytes, connection } = this.session.takeBytes();
     if (this.#ops.length > 0) {
       // A copy of its own, to be given away.
       const ops = new Uint8Array(this.#ops.take());
       tell({ kind: "ops", ops, bytes, connection }, [ops.buffer]);
+      // What the first of several gives must not wait for the others, and the code's thread has better things to do than to say so.
+      if (this.#runsUntold > 1) this.#lookSoon();
+      this.#runsUntold = 0;
     } else if (bytes > 0) {
       this.session.consume(bytes, connection);
     }
