@@ -176,10 +176,10 @@ class Relay implements Handler {
     if (this.#ops.length > 0) {
       // A copy of its own, to be given away.
       const ops = new Uint8Array(this.#ops.take());
-      tell({ kind: "ops", ops, bytes, connection }, [ops.buffer]);
-      // What the first of several gives must not wait for the others, and the code's thread has better things to do than to say so.
+      // What the first of several gives must not wait for the others. The code's thread finds that it need not say so.
       if (this.#runsUntold > 1) this.#lookSoon();
       this.#runsUntold = 0;
+      tell({ kind: "ops", ops, bytes, connection }, [ops.buffer]);
     } else if (bytes > 0) {
       this.session.consume(bytes, connection);
     }

@@ -62,7 +62,7 @@ test("refs that are disposed of soon are not registered with the garbage collect
     holds.push(hold);
     young.add({}, hold);
     // Up to 1,000 are in use, except for one that stays.
-    if (n >= 1000 && n !== 5000) (holds[n - 1000] as { slot: Slot | undefined }).slot = undefined;
+    if (n >= 1000 && n !== 5000) holds[n - 1000].slot = undefined;
   }
   assert.deepEqual(registered, []);
   // Those that nobody disposes of grow old, also when nothing more comes.
