@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import eventually
+from thornback._client import TEMPLATE
 
 
 class Played:
@@ -32,7 +32,7 @@ class Played:
             "THORNBACK_ADDRESS": f"unix:{path / 'nobody.sock'}",
             "PYTHONPATH": os.pathsep.join([str(path), *sys.path]),
         }
-        command = [sys.executable, "-m", "thornback._template", *modules]
+        command = [sys.executable, "-c", TEMPLATE, *modules]
         self.process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True)
         theirs.close()
         self._lines = self.control.makefile("r")
@@ -73,24 +73,11 @@ def test_each_fork_is_answered_and_its_end_told(played: Played) -> None:
         assert "nobody.sock" in played.fork(launch, later_versions=["say", "more"])
 
 
-def test_nobody_waits_for_what_the_first_worker_may_not_need(played: Played, tmp_path: Path) -> None:
-    imported = tmp_path / "imported"
-    assert not imported.exists()
-    played.fork(1)
-    eventually(lambda: imported.exists() and imported.read_text() == "once ", "it is imported once there is time")
-    played.fork(2)
-    assert imported.read_text() == "once "
-
-
-def test_the_second_worker_finds_what_the_driver_has(played: Played, tmp_path: Path) -> None:
-    read, write = os.pipe()
+def test_all_workers_find_what_the_driver_has(played: Played, tmp_path: Path) -> None:
     for launch in (1, 2):
-        played.say(json.dumps({"fork": launch}).encode(), [write, write])
-    while "forked" not in (heard := played.hear()) or heard["forked"] != 2:
-        pass
+        assert (tmp_path / "imported").read_text() == "once "
+        played.fork(launch)
     assert (tmp_path / "imported").read_text() == "once "
-    os.close(write)
-    os.close(read)
 
 
 def test_a_template_ends_with_its_control_socket(played: Played) -> None:

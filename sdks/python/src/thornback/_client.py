@@ -31,6 +31,10 @@ T = TypeVar("T")
 POOL: Final = "python"
 """Name of the pool that a Python driver declares for itself."""
 
+TEMPLATE: Final = "import gc; gc.disable(); import thornback._template; thornback._template.main()"
+"""The program of a template. What it imports is not garbage, and a collector that looks for some takes time and writes to pages; the
+children have theirs."""
+
 _SHARED: Final = ("numpy",)
 """What a program's tasks will need if it needs it itself, is large, and may be imported before a fork: workers share it."""
 
@@ -147,7 +151,7 @@ def _pool(num_cpus: float | None) -> control_pb2.DeclarePool:
     return control_pb2.DeclarePool(
         name=POOL,
         language="python",
-        command=[sys.executable, "-m", "thornback._template", *(name for name in _SHARED if name in sys.modules)],
+        command=[sys.executable, "-c", TEMPLATE, *(name for name in _SHARED if name in sys.modules)],
         env={"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
         working_dir=os.getcwd(),
         template=True,

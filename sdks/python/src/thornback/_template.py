@@ -1,10 +1,13 @@
-"""A warmed process that becomes a worker by forking: ``python -m thornback._template [MODULE...]``.
+"""A warmed process that becomes a worker by forking: ``python -c PROGRAM [MODULE...]``, with the program of :mod:`._client`.
 
-It imports what every worker needs, says that it is ready, and forks when its node asks. The modules named, which the driver has and its
-functions may want, are imported after the first fork: somebody waits for that worker, and it imports what its task really needs
-itself. All later children share them. It has no threads and no session, so that its children begin clean; a child takes over the two
-descriptors that came with the request as its standard output and error. Each child leads a process group of its own, and ends with
-the template, however that ends.
+It imports what every worker needs, and the modules named, which the driver has and its functions may want; then it says that it is
+ready, and forks when its node asks. All that comes before the first fork its children share; what is imported later makes copies of the
+pages that it touches, in the template and in effect in each child, so that it is not done unasked. (Two processes that import the same
+module at the same time get in each other's way, too: a first worker that was to import numpy while the template did took longer than both
+one after the other.) A child that needs asyncio tells the template, whose later children find it imported.
+
+The template has no threads and no session, so that its children begin clean; a child takes over the two descriptors that came with the
+request as its standard output and error. Each child leads a process group of its own, and ends with the template, however that ends.
 
 The conversation (``protocol/spec/worker.md``) is lines of JSON on the socket THORNBACK_CONTROL_FD::
 
@@ -41,13 +44,10 @@ _IDLE_MS: Final = 50
 class Template:
     """Serves fork requests on the control socket."""
 
-    def __init__(self, control: socket.socket, named: Sequence[str] = ()) -> None:
+    def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._named = list(named)
-        """What is still to be imported for the children after the first."""
-        self._idle = ["thornback._worker_async"]
-        """And once there is nothing else to do."""
-        self._has_forked = False
+        self._wanted = False
+        """A child needed `_worker_async`: the next may as well."""
         self._pid = os.getpid()
         self._text = b""
         self._descriptors: deque[int] = deque()
@@ -57,6 +57,8 @@ class Template:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self._wake_write = wake_write
+        self._told, self._tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Children write a byte when they need `_worker_async`."""
 
     def serve(self) -> None:
         """Until the node lets go. In a child it never returns."""
@@ -64,12 +66,13 @@ class Template:
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
         poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._told, select.POLLIN)
         while True:
-            ready = poll.poll(_IDLE_MS if self._has_forked and (self._named or self._idle) else None)
+            ready = poll.poll(_IDLE_MS if self._wanted else None)
             if not ready:
-                # The first results are on their way; now there is time for what only some workers need.
-                _import([*self._named, *self._idle])
-                self._named, self._idle = [], []
+                # Who has asked for a worker has it; now there is time for what only some need.
+                self._wanted = False
+                _import(["thornback._worker_async"])
                 continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
@@ -78,6 +81,10 @@ class Template:
                     except BlockingIOError:
                         pass
                     self._reap()
+                elif descriptor == self._told:
+                    # Once is enough.
+                    poll.unregister(self._told)
+                    self._wanted = True
                 elif not self._receive():
                     return
 
@@ -105,10 +112,6 @@ class Template:
         if not isinstance(launch, int) or len(self._descriptors) < 2:
             return  # Of a later version of the protocol.
         out, err = self._descriptors.popleft(), self._descriptors.popleft()
-        if self._has_forked and self._named:
-            _import(self._named)
-            self._named = []
-        self._has_forked = True
         pid = os.fork()
         if pid == 0:
             self._become_worker(launch, out, err)
@@ -131,19 +134,28 @@ class Template:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.dup2(out, 1)
             os.dup2(err, 2)
-            for descriptor in (out, err, self._wake_read, self._wake_write, *self._descriptors):
+            for descriptor in (out, err, self._wake_read, self._wake_write, self._told, *self._descriptors):
                 os.close(descriptor)
             self._control.close()
             os.environ["THORNBACK_LAUNCH"] = str(launch)
             os.environ.pop("THORNBACK_CONTROL_FD", None)
             gc.enable()
             _reseed()
+            _worker.on_asynchronous = self._tell_template
             status = _worker.main()
         except BaseException as error:
             sys.stderr.write(f"thornback worker: {type(error).__name__}: {error}\n")
         finally:
             # Never back into the template's frames.
             _worker.end(status)
+
+    def _tell_template(self) -> None:
+        """In a child: it needs `_worker_async`."""
+        try:
+            os.write(self._tell, b"\0")
+            os.close(self._tell)
+        except OSError:
+            pass  # Nobody is left whom it would help, or enough have said so.
 
     def _reap(self) -> None:
         while True:
@@ -204,17 +216,12 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     # Ctrl-C at a terminal is for the driver.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Nothing here is garbage, and a collector that looks for some takes time and writes to pages. Children have theirs.
-    gc.disable()
     named = sys.argv[1:]
     # What a worker runs may look at its arguments, and these are not for it.
     del sys.argv[1:]
-    gc.freeze()
+    if sys.path[:1] == [""]:
+        # Workers find what lies in their working directory also once a task has changed to another.
+        sys.path[0] = os.getcwd()
+    _import(named)
     with socket.socket(fileno=descriptor) as control:
-        Template(control, named).serve()
-
-
-if __name__ == "__main__":
-    from thornback import _template as importable
-
-    importable.main()
+        Template(control).serve()

@@ -41,6 +41,10 @@ _JOB: Final = _context.job
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
+on_asynchronous: Callable[[], None] = lambda: None
+"""Told when this process turns out to need :mod:`._worker_async`. Set by whoever forked it."""
+
+
 class Worker:
     """This process as a worker. There is one."""
 
@@ -370,6 +374,7 @@ class Worker:
             self.asynchronous = setup.asynchronous if target.code else Interface.of(actor_class).asynchronous
             in_user_code = True
             if self.asynchronous:
+                on_asynchronous()
                 from thornback import _worker_async
 
                 self.actor = _worker_async.create(actor_class, args, kwargs)
