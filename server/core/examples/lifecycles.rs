@@ -28,13 +28,19 @@ fn main() {
     handle(Input::SessionOpened { session: driver, peer: cast::driver() }, &mut effects);
     let pool = PoolSpec { name: "p".into(), command: vec!["w".into()], prestart: 1, ..PoolSpec::default() };
     handle(
-        Input::Op { session: driver, op: Op::Request { number: 1, request: Request::DeclarePool(pool) } },
+        Input::Op {
+            session: driver,
+            op: Op::Request { number: 1, request: Box::new(Request::DeclarePool(pool)) },
+        },
         &mut effects,
     );
     let peer = cast::worker(Some(WorkerId(1)), "p");
     handle(Input::SessionOpened { session: worker, peer }, &mut effects);
     let declaration = cast::declaration(None);
-    handle(Input::Op { session: driver, op: Op::Declare { number: 1, declaration } }, &mut effects);
+    handle(
+        Input::Op { session: driver, op: Op::Declare { number: 1, declaration: Box::new(declaration) } },
+        &mut effects,
+    );
     effects.clear();
 
     let start = Instant::now();

@@ -104,7 +104,7 @@ pub enum Message {
         number: u32,
         declaration: Arc<Declaration>,
     },
-    Run(Box<Run>),
+    Run(Run),
     Interrupt {
         task: TaskId,
         attempt: u32,

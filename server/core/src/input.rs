@@ -95,12 +95,13 @@ pub struct Function {
     pub signature: String,
 }
 
-/// What a session asks for: `thornback.v1.ClientOp`, with ids checked and numbers in their own types.
+/// What a session asks for: `thornback.v1.ClientOp`, with ids checked and numbers in their own types. What is large and rare is boxed, so that what is
+/// frequent is not moved about in its size.
 #[derive(Debug, Clone)]
 pub enum Op {
     Declare {
         number: u32,
-        declaration: Declaration,
+        declaration: Box<Declaration>,
     },
     Submit {
         task: TaskId,
@@ -119,7 +120,7 @@ pub enum Op {
         actor: ActorId,
         declaration: u32,
         args: Vec<Arg>,
-        options: ActorOptions,
+        options: Box<ActorOptions>,
     },
     /// The id of a task or of one of its outputs.
     Cancel {
@@ -205,7 +206,7 @@ pub enum Op {
 
     Request {
         number: u64,
-        request: Request,
+        request: Box<Request>,
     },
 }
 

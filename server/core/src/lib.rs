@@ -41,6 +41,7 @@ mod map;
 pub mod message;
 pub mod node;
 mod recent;
+mod table;
 
 mod actor;
 mod object;
@@ -94,21 +95,21 @@ impl Core {
             return;
         }
         self.node.set_now(now);
+        // What is added goes behind what is there, and nothing is moved.
+        std::mem::swap(effects, &mut self.node.out);
         match input {
             Input::Packet { from, packet } => self.receive(now, from, packet),
             input => self.node.handle(input),
         }
         self.node.run_timers();
         self.settle(now);
-        if effects.is_empty() {
-            // Nothing to move, and both keep their room.
-            std::mem::swap(effects, &mut self.node.out);
-        } else {
-            effects.append(&mut self.node.out);
-        }
+        std::mem::swap(effects, &mut self.node.out);
         if self.node.is_given_up {
             // What it would still say, nobody would hear.
             return effects.push(Effect::GivenUp);
+        }
+        if self.links.is_empty() {
+            return;
         }
         for (to, link) in &mut self.links {
             let mut packets = Vec::new();

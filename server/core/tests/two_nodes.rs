@@ -88,7 +88,7 @@ impl Two {
             functions: vec!["f".into()],
             ..PoolSpec::default()
         };
-        self.op(who, Op::Request { number: 1, request: Request::DeclarePool(pool) });
+        self.op(who, Op::Request { number: 1, request: Box::new(Request::DeclarePool(pool)) });
         let declaration = Declaration {
             function: "f".into(),
             signature: String::new(),
@@ -107,7 +107,7 @@ impl Two {
             affinity: None,
             spread: false,
         };
-        self.op(who, Op::Declare { number: 1, declaration });
+        self.op(who, Op::Declare { number: 1, declaration: Box::new(declaration) });
     }
 
     /// The process that was asked for last says hello.
@@ -223,7 +223,7 @@ fn a_right_goes_with_the_ref_from_node_to_node_and_an_id_alone_goes_nowhere() {
     };
     assert!(two.told.iter().any(is_done), "Ben ended Ann's task: {:?}", two.told);
     let request = Request::CreateActor { actor, declaration: 1, args: vec![], options };
-    two.op(ANN, Op::Request { number: 2, request });
+    two.op(ANN, Op::Request { number: 2, request: Box::new(request) });
     let mut home = WORKER;
     if !two.told.iter().any(|(session, message)| {
         *session == WORKER.1 && matches!(message, Message::Run(run) if run.task == actor.creation())
@@ -251,7 +251,7 @@ fn a_right_goes_with_the_ref_from_node_to_node_and_an_id_alone_goes_nowhere() {
     two.told.clear();
     two.op(BEN, Op::Put { object: lent, value: text("lent") });
     let request = Request::GetActor { name: "shop".into(), namespace: None };
-    two.op(BEN, Op::Request { number: 2, request });
+    two.op(BEN, Op::Request { number: 2, request: Box::new(request) });
     let found = |(_, message): &(SessionId, Message)| matches!(message, Message::Reply { reply: Reply::Actor(info), .. } if info.actor == actor);
     assert!(two.told.iter().any(found), "{:?}", two.told);
     two.op(BEN, call(TaskId(id(41, 0)), vec![lent]));

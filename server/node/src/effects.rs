@@ -157,7 +157,7 @@ impl Node {
     }
 
     /// A run whose arguments, each small, are together too large for a frame fails as if its worker had said so.
-    fn tell_run(&mut self, id: SessionId, run: Box<thornback_core::effect::Run>) {
+    fn tell_run(&mut self, id: SessionId, run: thornback_core::effect::Run) {
         let (task, attempt) = (run.task, run.attempt);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let message = Message::Run(run);

@@ -202,7 +202,7 @@ fn declare_pools(node: &Rc<RefCell<Node>>, config: &Config) {
     };
     node.input(Input::SessionOpened { session: OWN, peer });
     for pool in &config.pools {
-        let request = Request::DeclarePool(pool.clone());
+        let request = Box::new(Request::DeclarePool(pool.clone()));
         // Number 0 is nobody's: a refusal is logged.
         node.input(Input::Op { session: OWN, op: Op::Request { number: 0, request } });
     }

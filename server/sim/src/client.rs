@@ -127,7 +127,7 @@ impl Ids {
             affinity: None,
             spread: wish.spread,
         };
-        cx.op(Op::Declare { number, declaration });
+        cx.op(Op::Declare { number, declaration: Box::new(declaration) });
         number
     }
 

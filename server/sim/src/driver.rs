@@ -268,7 +268,7 @@ impl Driver {
     fn request(&mut self, cx: &mut Context<'_>, request: Request, asked: Asked) {
         self.next_request += 1;
         self.replies.insert(self.next_request, asked);
-        cx.op(Op::Request { number: self.next_request, request });
+        cx.op(Op::Request { number: self.next_request, request: Box::new(request) });
     }
 
     fn some_held(&self, cx: &mut Context<'_>) -> Option<ObjectId> {
@@ -534,7 +534,7 @@ impl Driver {
         if named {
             self.request(cx, Request::CreateActor { actor, declaration, args, options }, Asked::Actor(actor));
         } else {
-            cx.op(Op::CreateActor { actor, declaration, args, options });
+            cx.op(Op::CreateActor { actor, declaration, args, options: Box::new(options) });
         }
         self.actors.push(Handle { actor, may_be_detached: detached });
     }

@@ -84,7 +84,7 @@ impl World {
             Op::Watch { objects: objects.clone() },
             Op::Put { object: put, value: word_value(1, objects.clone()) },
             Op::Watch { objects: objects.clone() },
-            Op::Declare { number: 1, declaration: declaration.clone() },
+            Op::Declare { number: 1, declaration: Box::new(declaration.clone()) },
         ];
         for (i, object) in objects.iter().enumerate() {
             ops.push(Op::Fetch { object: *object, quiet: rng.chance(300) });
@@ -106,10 +106,10 @@ impl World {
         for (i, group) in groups.into_iter().enumerate() {
             let number = 2 + i as u32;
             let declaration = Declaration { placement: Some((group, None)), ..declaration.clone() };
-            ops.push(Op::Declare { number, declaration });
+            ops.push(Op::Declare { number, declaration: Box::new(declaration) });
             let task = TaskId(own(300 + i as u32, 0));
             ops.push(Op::Submit { task, declaration: number, args: Vec::new(), parent: None });
-            let request = Request::RemovePlacementGroup { group };
+            let request = Box::new(Request::RemovePlacementGroup { group });
             ops.push(Op::Request { number: number.into(), request });
         }
         ops

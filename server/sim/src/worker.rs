@@ -110,7 +110,6 @@ impl Worker {
                 self.declarations.insert(number, declaration);
             }
             Message::Run(run) => {
-                let run = *run;
                 let program = match run.args.first() {
                     Some(RunArg::Given(arg)) => match &arg.value {
                         ArgValue::Value(value) => Program::decode(value),

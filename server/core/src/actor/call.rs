@@ -10,9 +10,10 @@ use crate::actor::host::could_not_be_created;
 use crate::actor::unknown_actor;
 use crate::effect::{Effect, Reply};
 use crate::input::{ActorOptions, Arg, Retries};
-use crate::map::{Map, Seed};
+use crate::map::Seed;
 use crate::message::{ActorSpec, ActorState, PeerMessage, contained_in};
 use crate::node::{Node, Taken};
+use crate::table::Table;
 use crate::task::{Kind, RunState, TaskSpec, TaskState};
 
 /// What this node knows of an actor that its sessions call.
@@ -24,7 +25,7 @@ pub(crate) struct Called {
     /// Calls that have not been sent, by caller, in order.
     queues: BTreeMap<SessionId, VecDeque<TaskId>>,
     /// Sent, with the life that they were sent to.
-    sent: Map<TaskId, u32>,
+    sent: Table<TaskId, u32>,
     /// Lost with a life of the actor; the registry's next word decides.
     limbo: Vec<(TaskId, u32, Arc<Failure>)>,
     /// Calls of each session that are not over.
@@ -62,7 +63,7 @@ impl Called {
             state: ActorState::Pending,
             home: None,
             queues: BTreeMap::new(),
-            sent: Map::new(Seed(seed)),
+            sent: Table::new(Seed(seed)),
             limbo: Vec::new(),
             pending: BTreeMap::new(),
             max_pending: None,

@@ -196,19 +196,8 @@ impl Node {
         }
         // The process of an earlier life may still be about to end, and have it.
         self.supersede_run(id);
-        let run = Run {
-            attempt,
-            class: ClassId(0),
-            state: RunState::Queued,
-            worker: None,
-            pins: Vec::new(),
-            filled: Vec::new(),
-            sent: self.now,
-            consumed: self.consumed_before(id, &spec),
-            interrupted: None,
-            doomed: false,
-            spec,
-        };
+        let consumed = self.consumed_before(id, &spec);
+        let run = Run { consumed, ..Run::new(spec, attempt, ClassId(0), self.now) };
         self.runs.insert(id, run);
         if let Some(hosted) = self.hosted.get_mut(&actor) {
             hosted.mailbox.push_back(id);

@@ -10,7 +10,7 @@ mod peer;
 pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod rights;
-mod route;
+pub(crate) mod route;
 pub(crate) mod session;
 pub mod status;
 pub(crate) mod timer;
@@ -28,18 +28,19 @@ use crate::actor::{Called, Hosted};
 use crate::config::Config;
 use crate::effect::{Effect, Message};
 use crate::input::Input;
-use crate::map::{Map, Seed};
+use crate::map::Seed;
 use crate::message::{NodeView, PeerMessage};
 use crate::node::bundle::Bundle;
 use crate::node::pool::Pools;
 use crate::node::queue::{Class, ClassId, ClassKey};
 use crate::node::rights::Rights;
-use crate::node::route::Route;
+use crate::node::route::Routes;
 use crate::node::session::Session;
 use crate::node::timer::Timer;
 use crate::node::worker::Worker;
 use crate::object::{ObjectRecord, Store};
 use crate::recent::Recent;
+use crate::table::Table;
 use crate::task::{Run, Stream, Task};
 
 /// Nodes that are remembered as gone.
@@ -74,7 +75,7 @@ pub struct Node {
     pub(crate) available: Resources,
     pub(crate) classes: BTreeMap<ClassId, Class>,
     pub(crate) class_ids: BTreeMap<Arc<ClassKey>, ClassId>,
-    pub(crate) routes: Map<(u64, JobId), Route>,
+    pub(crate) routes: Routes,
     pub(crate) next_class: u32,
     /// Classes with queued tasks.
     pub(crate) waiting: BTreeSet<ClassId>,
@@ -87,14 +88,14 @@ pub struct Node {
     /// Groups whose late tasks are told why they fail.
     pub(crate) removed_groups: Recent<PlacementGroupId>,
 
-    pub(crate) tasks: Map<TaskId, Task>,
-    pub(crate) runs: Map<TaskId, Run>,
+    pub(crate) tasks: Table<TaskId, Task>,
+    pub(crate) runs: Table<TaskId, Run>,
     /// Streams whose handles live.
-    pub(crate) streams: Map<TaskId, Stream>,
+    pub(crate) streams: Table<TaskId, Stream>,
     pub(crate) called: BTreeMap<ActorId, Called>,
     pub(crate) hosted: BTreeMap<ActorId, Hosted>,
 
-    pub(crate) objects: Map<ObjectId, ObjectRecord>,
+    pub(crate) objects: Table<ObjectId, ObjectRecord>,
     pub(crate) rights: Rights,
     pub(crate) store: Store,
     /// Objects that were asked for at another node, and where they lie there once it has said.
@@ -152,7 +153,7 @@ impl Node {
             available: config.resources.clone(),
             classes: BTreeMap::new(),
             class_ids: BTreeMap::new(),
-            routes: Map::new(seed),
+            routes: Routes::new(seed),
             next_class: 1,
             waiting: BTreeSet::new(),
             last_served: ClassId(0),
@@ -160,12 +161,12 @@ impl Node {
             bundles: BTreeMap::new(),
             groups: BTreeMap::new(),
             removed_groups: Recent::new(DEAD_MAX),
-            tasks: Map::with_room(seed),
-            runs: Map::with_room(seed),
-            streams: Map::new(seed),
+            tasks: Table::new(seed),
+            runs: Table::new(seed),
+            streams: Table::new(seed),
             called: BTreeMap::new(),
             hosted: BTreeMap::new(),
-            objects: Map::with_room(seed),
+            objects: Table::new(seed),
             rights: Rights::new(),
             store: Store::new(config.store_bytes),
             pulling: BTreeMap::new(),

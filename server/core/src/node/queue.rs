@@ -62,7 +62,11 @@ impl Node {
     pub(crate) fn enqueue(&mut self, task: TaskId) {
         let Some(run) = self.runs.get_mut(&task) else { return };
         run.state = RunState::Queued;
-        let id = run.class;
+        let class = run.class;
+        self.enqueue_in(class, task);
+    }
+
+    pub(crate) fn enqueue_in(&mut self, id: ClassId, task: TaskId) {
         let Some(class) = self.classes.get_mut(&id) else { return };
         class.queue.push_back(task);
         if class.queue.len() == 1 {
@@ -235,9 +239,9 @@ impl Node {
     /// The worker for the first task of a class, if there is one; `may_start` workers if there are too few.
     fn pick_worker(&mut self, id: ClassId, task: TaskId, may_start: bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
-        let dedicated = class.key.dedicated;
-        let mut best: Option<(usize, WorkerId)> = None;
-        if !dedicated {
+        let (pool, mean) = (class.key.pool, class.mean);
+        let mut best: Option<(usize, WorkerId, WorkerState)> = None;
+        if !class.key.dedicated {
             for worker in &class.leased {
                 let Some(w) = self.workers.get(worker).filter(|w| w.blocked == 0 && w.ended_for.is_none())
                 else {
@@ -248,35 +252,32 @@ impl Node {
                 }
                 // What is sent behind a task that takes long would only be recalled.
                 let moves = self.now.since(w.head_since) < OVERTAKE_AFTER;
-                if moves && best.is_none_or(|(least, _)| w.running.len() < least) {
-                    best = Some((w.running.len(), *worker));
+                if moves && best.is_none_or(|(least, ..)| w.running.len() < least) {
+                    best = Some((w.running.len(), *worker, w.state));
                 }
             }
         }
-        if let Some(worker) = self.lease_idle(id, may_start) {
+        let has_idle = self.pools.by_number.get(&pool).is_some_and(|pool| !pool.idle.is_empty());
+        if (has_idle || may_start)
+            && let Some(worker) = self.lease_idle(id)
+        {
             return Some(worker);
         }
-        let (running, worker) = best?;
-        let class = self.classes.get(&id)?;
-        let ahead = match class.mean {
+        let (running, worker, state) = best?;
+        let ahead = match mean {
             Some(mean) => (AHEAD.as_nanos() as u64 / mean.max(1)).min(AHEAD_TASKS_MAX),
             None => 1,
         };
         let contended = self.waiting.len() > 1
-            && matches!(self.workers.get(&worker)?.state, WorkerState::Leased { since, .. } if self.now.since(since) > TURN);
+            && matches!(state, WorkerState::Leased { since, .. } if self.now.since(since) > TURN);
         // A task that may run only once must not be behind another: if the worker died, nobody could tell whether it had started.
-        let once = self.runs_once(task);
-        (!contended && !once && (running as u64) <= ahead).then_some(worker)
+        (!contended && (running as u64) <= ahead && !self.runs_once(task)).then_some(worker)
     }
 
     /// An idle worker with the class's resources, or a start of one.
-    fn lease_idle(&mut self, id: ClassId, may_start: bool) -> Option<WorkerId> {
+    fn lease_idle(&mut self, id: ClassId) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
         let pool = class.key.pool;
-        let has_idle = self.pools.by_number.get(&pool).is_some_and(|pool| !pool.idle.is_empty());
-        if !has_idle && !may_start {
-            return None;
-        }
         let (key, queued) = (Arc::clone(&class.key), class.queue.len());
         let bundle = self.fitting_bundle(&key)?;
         let Some(worker) = self.pools.by_number.get_mut(&pool)?.idle.pop() else {

@@ -11,8 +11,11 @@ use crate::map::{Map, Seed};
 use crate::message::PeerMessage;
 use crate::node::pacing::Pace;
 use crate::node::pool::PoolState;
+use crate::node::route::Route;
 use crate::node::{Job, Node, Taken, invalid};
 use crate::object::unknown;
+use crate::table::Table;
+use crate::task::short::is_plain;
 
 /// Declarations that a session may have at once.
 const DECLARATIONS_MAX: usize = 65_536;
@@ -29,11 +32,11 @@ pub(crate) struct Session {
     pub(crate) worker: Option<WorkerId>,
     pub(crate) shared_memory: bool,
     /// Counts on objects, streams and actor handles.
-    pub(crate) held: Map<ObjectId, u32>,
+    pub(crate) held: Table<ObjectId, u32>,
     pub(crate) pins: BTreeMap<ObjectId, u32>,
     /// Objects that it fills, and how much of each it has sent, if it sends bytes.
     pub(crate) creating: BTreeMap<ObjectId, u64>,
-    declarations: Map<u32, Declared>,
+    pub(crate) declarations: Map<u32, Declared>,
     pub(crate) default_pool: Option<u32>,
     pub(crate) pace: Pace,
 }
@@ -43,6 +46,10 @@ pub(crate) struct Session {
 pub(crate) struct Declared {
     pub(crate) declaration: Arc<Declaration>,
     pub(crate) key: u64,
+    /// See `task/short.rs`.
+    pub(crate) is_plain: bool,
+    /// Where its calls for the session's own job went last, and when that was decided.
+    pub(crate) route: Option<(u64, Route)>,
 }
 
 impl Node {
@@ -99,8 +106,7 @@ impl Node {
             job,
             worker,
             shared_memory,
-            // Workers hold little, and there are more of them.
-            held: if worker.is_none() { Map::with_room(seed) } else { Map::new(seed) },
+            held: Table::new(seed),
             pins: BTreeMap::new(),
             creating: BTreeMap::new(),
             declarations: Map::new(seed),
@@ -212,14 +218,14 @@ impl Node {
                 Ok(())
             }
             Op::Put { object, value } => self.put(session, object, value),
-            Op::Declare { number, declaration } => self.declare(session, number, declaration),
+            Op::Declare { number, declaration } => self.declare(session, number, *declaration),
             Op::CreateActor { actor, declaration, args, options } => {
                 if !options.name.is_empty() {
                     return Err(invalid(
                         "A named actor is created by a request, whose reply says who has the name.",
                     ));
                 }
-                self.create_actor(session, actor, declaration, args, options, None)
+                self.create_actor(session, actor, declaration, args, *options, None)
             }
             Op::Cancel { id, force, recursive } => self.cancel(session, id, force, recursive),
             Op::Kill { actor, restart, graceful } => self.kill_actor(session, actor, restart, graceful),
@@ -258,7 +264,7 @@ impl Node {
             }
             Op::ActorExit { actor, reason } => self.actor_exit(session, actor, reason),
             Op::Request { number, request } => {
-                if let Err(failure) = self.take_request(session, number, request) {
+                if let Err(failure) = self.take_request(session, number, *request) {
                     self.send(session, Message::Reply { number, reply: Reply::Failure(failure) });
                 }
                 Ok(())
@@ -308,7 +314,9 @@ impl Node {
         }
         let job = session.job;
         let code = declaration.code;
-        session.declarations.insert(number, Declared { declaration: Arc::new(declaration), key });
+        let is_plain = self.config.short_way && is_plain(&declaration);
+        let declaration = Arc::new(declaration);
+        session.declarations.insert(number, Declared { declaration, key, is_plain, route: None });
         // Shipped definitions are few and small: they stay for the life of the job, so that no task needs to count them.
         if let Some(code) = code
             && self.objects.contains_key(&code)

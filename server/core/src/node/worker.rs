@@ -48,6 +48,8 @@ pub(crate) struct Worker {
     idle_armed: bool,
     pub(crate) formats: Vec<String>,
     declared: Map<(NodeId, u64), u32>,
+    /// The one of these that was asked for last.
+    declared_last: Option<((NodeId, u64), u32)>,
     /// Why the node ended it, if it did: the failure of what it ran.
     pub(crate) ended_for: Option<Box<Failure>>,
 }
@@ -64,6 +66,18 @@ pub(crate) enum WorkerState {
 impl Worker {
     pub(crate) fn is_busy(&self) -> bool {
         !self.running.is_empty() || matches!(self.state, WorkerState::Leased { .. } | WorkerState::Actor(_))
+    }
+
+    /// The number under which it knows a declaration.
+    pub(crate) fn knows(&mut self, key: (NodeId, u64)) -> Option<u32> {
+        if let Some((last, number)) = self.declared_last
+            && last == key
+        {
+            return Some(number);
+        }
+        let number = *self.declared.get(&key)?;
+        self.declared_last = Some((key, number));
+        Some(number)
     }
 }
 
@@ -103,6 +117,7 @@ impl Node {
             idle_armed: false,
             formats: Vec::new(),
             declared: Map::new(Seed(self.config.seed)),
+            declared_last: None,
             ended_for: None,
         };
         self.workers.insert(id, worker);
@@ -323,12 +338,9 @@ impl Node {
 
     /// Whether a task may not be run a second time, whoever owns it.
     pub(crate) fn runs_once(&self, task: TaskId) -> bool {
-        let retries = match (self.tasks.get(&task), self.runs.get(&task)) {
-            (Some(task), _) => task.retries,
-            (None, Some(run)) => run.spec.declaration.max_retries,
-            (None, None) => return false,
-        };
-        retries == Retries::Limited(0)
+        let of_owner = self.tasks.get(&task).map(|task| task.retries);
+        let retries = of_owner.or_else(|| Some(self.runs.get(&task)?.spec.declaration.max_retries));
+        retries == Some(Retries::Limited(0))
     }
 
     /// A worker that will take nothing more: it is let go, whatever it was leased for.
@@ -376,11 +388,12 @@ impl Node {
         let (key, declaration) =
             ((run.spec.owner, run.spec.declaration_key), Arc::clone(&run.spec.declaration));
         let Some(worker) = self.workers.get_mut(&id) else { return 0 };
-        if let Some(number) = worker.declared.get(&key) {
-            return *number;
+        if let Some(number) = worker.knows(key) {
+            return number;
         }
         if worker.declared.len() >= DECLARED_MAX {
             worker.declared = Map::new(Seed(self.config.seed));
+            worker.declared_last = None;
         }
         let number = worker.declared.len() as u32 + 1;
         worker.declared.insert(key, number);

@@ -125,6 +125,15 @@ impl ObjectRecord {
             && !matches!(self.state, ObjectState::Stored(_))
     }
 
+    /// Whether nothing else is to be done once nobody counts it: most objects, which are small, refer to nothing, and of which nobody else has heard.
+    pub(crate) fn is_lone(&self, id: ObjectId, me: NodeId) -> bool {
+        self.pins == 0
+            && self.owner == me
+            && id.0.index() != 0
+            && self.is_plain()
+            && self.contained().is_empty()
+    }
+
     pub(crate) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }

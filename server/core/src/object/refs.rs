@@ -64,6 +64,9 @@ impl Node {
         if let Some(record) = self.objects.get_mut(&object) {
             record.count = record.count.saturating_sub(counts);
             if record.count == 0 {
+                if record.is_lone(object, self.me) {
+                    return self.objects.discard(&object);
+                }
                 self.unreferenced(object);
             }
         }
@@ -105,7 +108,7 @@ impl Node {
             return;
         }
         if record.owner == self.me && record.is_plain() && object.0.index() != 0 {
-            // Most objects: small, and nobody else has heard of them.
+            // Small, and nobody else has heard of it.
             return self.remove_record(object);
         }
         let (owner, grants) =

@@ -16,13 +16,14 @@
 mod cancel;
 mod finish;
 mod run;
+pub(crate) mod short;
 mod stream;
 mod submit;
 
 use std::sync::Arc;
 
 use thornback_types::{
-    ActorId, Code, Failure, Format, JobId, NodeId, ObjectId, SessionId, TaskId, Time, WorkerId,
+    ActorId, Code, Failure, Format, JobId, NodeId, ObjectId, SessionId, TaskId, Time, Value, WorkerId,
 };
 
 pub(crate) use stream::Stream;
@@ -123,6 +124,25 @@ pub(crate) enum RunState {
     Sent,
 }
 
+impl Run {
+    /// One that is queued.
+    pub(crate) fn new(spec: Arc<TaskSpec>, attempt: u32, class: ClassId, now: Time) -> Run {
+        Run {
+            spec,
+            attempt,
+            class,
+            state: RunState::Queued,
+            worker: None,
+            pins: Vec::new(),
+            filled: Vec::new(),
+            sent: now,
+            consumed: 0,
+            interrupted: None,
+            doomed: false,
+        }
+    }
+}
+
 impl Task {
     pub(crate) fn is_finished(&self) -> bool {
         self.state == TaskState::Finished
@@ -153,12 +173,16 @@ impl TaskSpec {
         })
     }
 
+    /// Whether the caller can take a value.
+    pub(crate) fn reads(&self, value: &Value) -> bool {
+        value.format != Format::Private
+            || self.declaration.accepts.iter().any(|format| format.as_bytes() == &*value.schema)
+    }
+
     /// Why the caller cannot take a result: it is in a private format that it did not say it reads.
     pub(crate) fn refuses(&self, output: &RemoteOutput) -> Option<Failure> {
         let RemoteOutput::Value(value) = output else { return None };
-        if value.format != Format::Private
-            || self.declaration.accepts.iter().any(|format| format.as_bytes() == &*value.schema)
-        {
+        if self.reads(value) {
             return None;
         }
         let schema = String::from_utf8_lossy(&value.schema);

@@ -109,6 +109,9 @@ impl Node {
 
     /// Sends a task to a worker.
     pub(crate) fn dispatch(&mut self, task: TaskId, worker: WorkerId) {
+        if self.dispatch_plainly(task, worker) {
+            return;
+        }
         if let Err(failure) = self.check_args(task).and_then(|()| self.check_formats(task, worker)) {
             self.run_failed(task, *failure);
             if self.workers.get(&worker).is_some_and(|w| w.running.is_empty()) {
@@ -137,10 +140,7 @@ impl Node {
         for object in pins {
             self.unpin_many(object, 1);
         }
-        self.send(
-            session,
-            Message::Run(Box::new(RunMessage { task, attempt, declaration, args, actor, setup })),
-        );
+        self.send(session, Message::Run(RunMessage { task, attempt, declaration, args, actor, setup }));
         if consumed > 0 {
             self.send(session, Message::Resume { task, attempt, consumed });
         }
@@ -221,6 +221,9 @@ impl Node {
         attempt: u32,
         mut outcome: Result<Vec<Output>, Box<Failure>>,
     ) -> Taken {
+        if outcome.as_mut().is_ok_and(|outputs| self.done_plainly(session, task, attempt, outputs)) {
+            return Ok(());
+        }
         let (id, _) = self.worker_of(session)?;
         if let Ok(outputs) = &mut outcome {
             for output in outputs {

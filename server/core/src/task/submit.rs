@@ -13,7 +13,7 @@ use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
 use crate::node::{Node, Taken, invalid};
 use crate::object::ObjectState;
-use crate::task::{Kind, Run, RunState, Task, TaskSpec, TaskState};
+use crate::task::{Kind, Run, Task, TaskSpec, TaskState};
 
 /// Return objects that one call may have.
 const RETURNS_MAX: u32 = 100_000;
@@ -27,6 +27,9 @@ impl Node {
         mut args: Vec<Arg>,
         parent: Option<TaskId>,
     ) -> Taken {
+        if parent.is_none() && self.submit_plainly(session, id, declaration, &mut args) {
+            return Ok(());
+        }
         let may = self.screen_args(session, &mut args);
         let spec = self.new_spec(session, id, declaration, args, parent, Kind::Task)?;
         if let Some(code) = spec.declaration.code {
@@ -412,19 +415,8 @@ impl Node {
     /// Makes the running node's side and queues it.
     pub(crate) fn start_run(&mut self, spec: Arc<TaskSpec>, attempt: u32, class: ClassId) {
         let id = spec.id;
-        let run = Run {
-            attempt,
-            class,
-            state: RunState::Queued,
-            worker: None,
-            pins: Vec::new(),
-            filled: Vec::new(),
-            sent: self.now,
-            consumed: self.consumed_before(id, &spec),
-            interrupted: None,
-            doomed: false,
-            spec,
-        };
+        let consumed = self.consumed_before(id, &spec);
+        let run = Run { consumed, ..Run::new(spec, attempt, class, self.now) };
         let (demand, placement) = (&run.spec.declaration.resources, run.spec.declaration.placement);
         let too_large = placement.is_some_and(|(group, bundle)| self.is_too_large(demand, group, bundle));
         let is_task = run.spec.kind == Kind::Task;

@@ -2,8 +2,8 @@
 
 use crate::world::World;
 
-/// It was 6.5 when this was written, the vectors of the test itself included. More needs a reason; less, a lower bound.
-const ALLOCATIONS_MAX: u64 = 7;
+/// It was 5.5 when this was written, the vectors of the test itself included. More needs a reason; less, a lower bound.
+const ALLOCATIONS_MAX: u64 = 6;
 
 #[test]
 fn a_task_takes_few_allocations_and_leaves_none() {
@@ -29,5 +29,6 @@ fn a_task_takes_few_allocations_and_leaves_none() {
         counted.count_total <= ALLOCATIONS_MAX * tasks,
         "{each:.2} allocations for each of {tasks} tasks"
     );
-    assert!(counted.bytes_current <= 4096, "{} bytes are left of {tasks} tasks", counted.bytes_current);
+    // (Tables keep pages of neighbours, and have a few more of them at one moment than at another.)
+    assert!(counted.bytes_current <= 64 << 10, "{} bytes are left of {tasks} tasks", counted.bytes_current);
 }

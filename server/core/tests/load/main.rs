@@ -4,4 +4,5 @@ mod allocations;
 mod cast;
 mod fairness;
 mod overload;
+mod ways;
 mod world;

@@ -121,7 +121,7 @@ fn sixty_four_drivers_that_flood() {
     let sessions: Vec<SessionId> = world.drivers.keys().copied().collect();
     for session in &sessions {
         world.input(Input::SessionOpened { session: *session, peer: cast::driver() });
-        world.op(*session, Op::Declare { number: 1, declaration: cast::declaration(None) });
+        world.op(*session, Op::Declare { number: 1, declaration: Box::new(cast::declaration(None)) });
     }
 
     let mut most = 0;

@@ -112,8 +112,8 @@ impl World {
         self.handle(Input::SessionOpened { session: driver, peer: cast::driver() });
         let pool =
             PoolSpec { name: format!("p{}", driver.0), command: vec!["w".into()], ..PoolSpec::default() };
-        self.op(driver, Op::Request { number: 1, request: Request::DeclarePool(pool) });
+        self.op(driver, Op::Request { number: 1, request: Box::new(Request::DeclarePool(pool)) });
         let declaration = cast::declaration(Some(format!("p{}", driver.0)));
-        self.op(driver, Op::Declare { number: 1, declaration });
+        self.op(driver, Op::Declare { number: 1, declaration: Box::new(declaration) });
     }
 }

@@ -200,7 +200,7 @@ fn task_op(world: &mut World, session: &str, words: &mut Words) -> Parsed<Option
             let key = (world.names.session(session), name.clone());
             let next = world.declarations.len() as u32 + 1;
             let number = *world.declarations.entry(key).or_insert(next);
-            Op::Declare { number, declaration: declaration(world, name, words)? }
+            Op::Declare { number, declaration: Box::new(declaration(world, name, words)?) }
         }
         "submit" => {
             let task = task(world, words)?;
@@ -232,7 +232,7 @@ fn task_op(world: &mut World, session: &str, words: &mut Words) -> Parsed<Option
             let args = args(world, words)?;
             let options = actor_options(words)?;
             match options.name.is_empty() {
-                true => Op::CreateActor { actor, declaration, args, options },
+                true => Op::CreateActor { actor, declaration, args, options: Box::new(options) },
                 false => request(world, Request::CreateActor { actor, declaration, args, options }),
             }
         }
@@ -372,7 +372,7 @@ fn object_op(world: &mut World, words: &mut Words) -> Parsed<Option<Op>> {
 
 fn request(world: &mut World, request: Request) -> Op {
     world.requests += 1;
-    Op::Request { number: world.requests, request }
+    Op::Request { number: world.requests, request: Box::new(request) }
 }
 
 fn declaration(world: &mut World, name: String, words: &mut Words) -> Parsed<Declaration> {

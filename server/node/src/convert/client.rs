@@ -56,13 +56,13 @@ pub(crate) fn op(op: Wire) -> Result<Asked> {
         Wire::Refs(refs) => Op::Refs { retain: all(&refs.retain, "retain")?, drop: all(&refs.drop, "drop")? },
         Wire::Declare(declare) => {
             let number = declare.number;
-            Op::Declare { number, declaration: declaration(*declare)? }
+            Op::Declare { number, declaration: Box::new(declaration(*declare)?) }
         }
         Wire::CreateActor(create) => Op::CreateActor {
             actor: read(&create.actor, "actor")?,
             declaration: create.declaration,
             args: args(create.args)?,
-            options: actor_options(create.options.unwrap_or_default()),
+            options: Box::new(actor_options(create.options.unwrap_or_default())),
         },
         Wire::Cancel(cancel) => {
             Op::Cancel { id: read(&cancel.id, "id")?, force: cancel.force, recursive: cancel.recursive }
@@ -167,7 +167,7 @@ pub(crate) fn request(request: v1::Request) -> Result<Asked> {
         Wire::ListState(list) => return Ok(Asked::List { number, kind: list.kind, limit: list.limit }),
         Wire::Stop(stop) => return Ok(Asked::Stop { number, force: stop.force }),
     };
-    Ok(Asked::Core(Op::Request { number, request }))
+    Ok(Asked::Core(Op::Request { number, request: Box::new(request) }))
 }
 
 /// Takes a pool's description.

@@ -147,7 +147,7 @@ mod tests {
             let bytes = written(&|to| by_hand.encode(to));
             assert_eq!(bytes.len(), by_hand.encoded_len());
             let decoded = v1::ServerOp::decode(&bytes[..]).unwrap();
-            assert_eq!(decoded.encode_to_vec(), wire(Message::Run(Box::new(run))));
+            assert_eq!(decoded.encode_to_vec(), wire(Message::Run(run)));
         }
     }
 }

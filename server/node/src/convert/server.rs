@@ -12,7 +12,7 @@ use super::value::text_out;
 /// Puts a message into its form on the wire.
 pub(crate) fn message(message: Message) -> Wire {
     match message {
-        Message::Run(run) => Wire::Run(run_out(*run)),
+        Message::Run(run) => Wire::Run(run_out(run)),
         Message::Completion { object, outcome } => {
             use v1::completion::Outcome as Wired;
             let outcome = match outcome {
