@@ -4,7 +4,7 @@
 one can be interrupted by a signal; while it waits for work it reads the socket itself (see :mod:`._session.session`), and while it
 runs a task the keeper reads, so that tasks not yet started can be given back and running ones interrupted.
 
-Answers gather while further tasks are queued and go out together; none waits longer than about a millisecond.
+Answers gather while further tasks are queued and go out together; none waits longer than the keeper does, about a millisecond.
 
 An actor takes the whole process. Its calls run on the main thread one by one, on several threads (`max_concurrency` > 1), or as
 coroutines of an event loop on the main thread (:mod:`._worker_async`).

@@ -2,7 +2,9 @@
 
 It must not cost anything while others do that themselves. So it has three moods:
 
-- *ticking*, while there is traffic: every millisecond it sends what has been lying about and, if nobody reads, reads what is there;
+- *ticking*, while there is traffic: every millisecond it sends what has been lying about and, if nobody reads, reads what is there; every
+  five while it has long found nothing of either, because those who post also wait (each tick takes the interpreter's lock, and often a
+  processor, from somebody who waits awake: at a thousand a second one call in ten was twice as slow);
 - *watching*, after a while without traffic: it sleeps until the socket is readable or it is woken;
 - *parked*, the same while another thread reads: it leaves the socket to that thread and waits to be woken only.
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 _TICK_S: Final = 0.001
 _TICKS_BEFORE_SLEEP: Final = 20
+_LAZY_TICK_S: Final = 0.005
+_TICKS_BEFORE_LAZY: Final = 20
+_LAZY_TICKS_BEFORE_SLEEP: Final = 4
 _SLEEP_MS: Final = 250
 """Dropped refs and released buffers gather without waking anyone; they are sent at this pace while nothing else happens."""
 
@@ -70,22 +75,29 @@ class Keeper:
 
     def _run(self) -> None:
         session = self._session
-        quiet = 0
+        quiet = needless = 0
         before = (-1, -1)
         heartbeat_s = session.welcome.limits.heartbeat_ms / 1000
         heard, heard_at, pinged = session.received, time.monotonic(), False
         while not self._stopped and session.closed is None:
-            if quiet < _TICKS_BEFORE_SLEEP and not self.prompt:
-                time.sleep(_TICK_S)
+            lazy = needless >= _TICKS_BEFORE_LAZY
+            if quiet < (_LAZY_TICKS_BEFORE_SLEEP if lazy else _TICKS_BEFORE_SLEEP) and not self.prompt:
+                time.sleep(_LAZY_TICK_S if lazy else _TICK_S)
                 woken = False
             else:
                 woken = self._sleep()
             if self._stopped:
                 return
+            needless += 1
+            if woken or session.pending:
+                needless = 0
             try:
                 session.flush(block=False)
                 if not session.led:
+                    received = session.received
                     session.poll()
+                    if session.received != received:
+                        needless = 0
                     if session.pending:
                         session.flush(block=False)
             except Exception:

@@ -6,7 +6,7 @@ answer of a call arrives in the thread that wants it, without a switch between t
 waits, the keeper (:mod:`.keeper`) reads now and then.
 
 Operations are posted to a queue and sent together: when somebody starts to wait, when enough have come together, or by the keeper
-within about a millisecond.
+within about a millisecond (five, where it has long not been needed).
 
 A connection that is lost, or whose state an exception (Ctrl-C) left unknown, is opened again and the session resumed: what the
 node has not acknowledged is sent again, and what it sends again is recognised by its number.

@@ -24,7 +24,8 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 # Nanoseconds. See `_wait_awake`.
 _AWAKE_MAX = 100_000
 _CLOSE = 2 * _AWAKE_MAX
-_CROWDED = 20_000
+# Longer than driver, node or worker keeps a processor for its own part of a call, which they share where there are two.
+_CROWDED = 60_000
 
 
 class UnixCarrier:
@@ -100,7 +101,7 @@ class UnixCarrier:
 
         Only where the wait before was short, as when each call waits for the one before. Asleep, the processor would take longer to wake
         up than the node takes for the call (the node does the same, see `server/node/src/patience.rs`). Whoever else wants the processor
-        gets it at each look, and if somebody did, it is theirs.
+        gets it at each look, and if somebody kept it for longer than a part of the call takes, it is theirs.
         """
         end = now + _AWAKE_MAX
         looked = now
