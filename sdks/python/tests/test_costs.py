@@ -152,9 +152,9 @@ def test_a_task_alone_calls_no_more_functions_than_it_must(calls: SimpleNamespac
         assert thornback.get(work.remote(number)) == number
     driver = functions.stop()
     worker = Counter(thornback.get(functions_of_worker.remote()))
-    # By Python 3.11 it is 92 in the driver and 81 in the worker; other versions count some calls of C otherwise.
-    assert driver.total() / 200 <= 130, driver.most_common(40)
-    assert worker.total() / 220 <= 130, worker.most_common(40)
+    # By Python 3.11 it is 93 in the driver and 80 in the worker; other versions count some calls of C otherwise.
+    assert driver.total() / 200 <= 110, driver.most_common(40)
+    assert worker.total() / 220 <= 100, worker.most_common(40)
 
 
 def test_a_wait_on_a_thousand_refs_does_not_look_at_each_of_them() -> None:

@@ -221,7 +221,8 @@ class ActorHandle(Reference):
     def __getattr__(self, name: str) -> ActorMethod:
         if name in ActorHandle.__slots__:
             raise AttributeError(name)  # Not yet initialised; looking further would come back here.
-        spec = self._interface.find(name)
+        interface = self._interface
+        spec = interface.methods.get(name) or interface.find(name)
         if spec is None:
             raise AttributeError(f"the actor class {self._interface.class_name} has no method {name!r}")
         return ActorMethod(self, spec)

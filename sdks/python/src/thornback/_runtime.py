@@ -170,15 +170,18 @@ class Runtime(ObjectTable):
 
     def call(self, method: ActorMethod, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Calls a method of an actor."""
-        declaration = method._declaration(self)
+        actor = method._actor
+        declaration = actor._interface._declared.get(method._spec.name) if method._options is None else None
+        if declaration is None or declaration.runtime is not self:
+            declaration = method._declaration(self)
         prefix = self.ids.prefix()
         job = _JOB.get()
         if job is None and not args and not kwargs:
             refs = self._expect(prefix, declaration.returns)
-            id = method._actor._actor_id
+            id = actor._actor_id
             self.session.post(b"".join((declaration.call_head, prefix, declaration.call_tail, id, declaration.suffix_call)))
             return refs
-        body = b"".join((frames.ID_1, prefix, frames.INDEX_SELF, frames.ID_2, method._actor._actor_id, declaration.suffix_call))
+        body = b"".join((frames.ID_1, prefix, frames.INDEX_SELF, frames.ID_2, actor._actor_id, declaration.suffix_call))
         keep = None
         if args or kwargs:
             encoded, keep = self._encode_args(args, kwargs, declaration.portable, frames.SHORT_ARG_CALL, frames.ARG_CALL)

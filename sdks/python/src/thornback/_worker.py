@@ -281,8 +281,8 @@ class Worker:
         try:
             function = target.function
             if function is None:
-                function = self.function(job, target)
-            args, kwargs = arguments(self.runtime, order.args)
+                function = self._method(target) if job.actor else self.function(job, target)
+            args, kwargs = arguments(self.runtime, order.args) if order.args else ([], {})
             signature = target.signature
             if signature is not None and (kwargs or not signature.min <= len(args) <= signature.max):
                 self._check(signature, args, kwargs)
@@ -531,7 +531,7 @@ def _handle_signal(number: int, frame: FrameType | None) -> None:
         raise Interrupted("the task was cancelled")
 
 
-_WAITS = ("fill", "_wait", "_wait_awake", "_receive")
+_WAITS = ("fill", "_wait_awake", "_wait_asleep", "_receive")
 """Functions of a carrier in which it waits, or has whole what it received."""
 
 

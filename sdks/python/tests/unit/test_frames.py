@@ -160,3 +160,10 @@ def test_repeated_ids() -> None:
     for count in (0, 1, 3):
         ids = [bytes((n,)) * 16 for n in range(count)]
         assert frames.REFS(frames.ids(1, ids) + frames.ids(2, ids)) == wrapped(refs={"retain": ids, "drop": ids})
+
+
+def test_the_head_of_a_frame_is_what_a_generator_writes_whatever_its_numbers() -> None:
+    sizes = (0, 1, 0x7F, 0x80, 0x3FFF, 0x4000, 0x4001, 0x7FFFF, 0x1FFFFF, 0x200000, 0xFFFFFFFFFFFFFFFF)
+    for seq in sizes:
+        for ack in sizes:
+            assert frames.frame(seq, ack, b"") == session_pb2.ClientFrame(seq=seq, ack=ack).SerializeToString()

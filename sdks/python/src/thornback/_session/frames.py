@@ -25,6 +25,8 @@ INDEX_FIRST: Final = b"\0\0\0\1"
 
 _SHORTEST: Final = [bytes((n,)) for n in range(0x80)]
 _SHORT: Final = Struct("BB")
+_MIDDLE: Final = Struct("BBB")
+_HEAD: Final = Struct("8B")
 
 
 def varint(n: int) -> bytes:
@@ -33,6 +35,8 @@ def varint(n: int) -> bytes:
         return _SHORTEST[n]
     if n < 0x4000:
         return _SHORT.pack(n & 0x7F | 0x80, n >> 7)
+    if n < 0x200000:
+        return _MIDDLE.pack(n & 0x7F | 0x80, n >> 7 & 0x7F | 0x80, n >> 14)
     out = bytearray()
     while n >= 0x80:
         out.append(n & 0x7F | 0x80)
@@ -155,6 +159,10 @@ def ids(number: int, values: Iterable[bytes]) -> bytes:
 
 def frame(seq: int, ack: int, ops: bytes) -> bytes:
     """A `ClientFrame` of operations that are already wrapped."""
+    if 0x4000 <= seq < 0x200000 and 0x4000 <= ack < 0x200000:
+        # As nearly all of a long conversation are.
+        s, a = seq >> 7, ack >> 7
+        return _HEAD.pack(8, seq & 0x7F | 0x80, s & 0x7F | 0x80, s >> 7, 16, ack & 0x7F | 0x80, a & 0x7F | 0x80, a >> 7) + ops
     head = b""
     if seq:
         head = b"\x08" + varint(seq)

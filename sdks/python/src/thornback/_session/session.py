@@ -245,19 +245,18 @@ class Session:
 
         Raises `ConnectionLostError` when the session ends.
         """
-        self.flush(block=False)
-        me = 0
-        while not ready():
-            me = me or threading.get_ident()
-            if self._closed is not None:
-                raise _errors.reraise(self._closed)
-            if self._leader == me or self._read_lock.acquire(blocking=False):
-                nested = self._leader == me
+        with self._send_lock:
+            self._send_ready()
+        me = threading.get_ident()
+        while True:
+            nested = self._leader == me
+            if nested or self._read_lock.acquire(blocking=False):
                 self._leader = me
                 polled = False
                 try:
-                    # Another thread may have read what this one waits for, just before.
                     while not ready():
+                        if self._closed is not None:
+                            raise _errors.reraise(self._closed)
                         timeout = None
                         if deadline is not None:
                             timeout = deadline - time.monotonic()
@@ -270,16 +269,16 @@ class Session:
                         self._read(timeout, deadline)
                         if self._ops or self._uncounted or self._resend:
                             self.flush(block=False)
-                        if self._closed is not None:
-                            break
-                    else:
-                        return True
+                    return True
                 finally:
                     if not nested:
                         self._stop_leading()
-            elif not self._follow(ready, deadline):
+            if ready():
+                return True
+            if self._closed is not None:
+                raise _errors.reraise(self._closed)
+            if not self._follow(ready, deadline):
                 return False
-        return True
 
     def _follow(self, ready: Callable[[], bool], deadline: float | None) -> bool:
         """Waits for the leader to handle a frame or to leave. False if the deadline passed."""

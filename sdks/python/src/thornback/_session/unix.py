@@ -68,7 +68,10 @@ class UnixCarrier:
             if timeout is not None and timeout <= 0:
                 self._receive(_NO_WAIT)
             else:
-                self._wait(timeout)
+                begun = monotonic_ns()
+                if not (self._close and self._wait_awake(begun)):
+                    self._wait_asleep(timeout)
+                self._close = monotonic_ns() - begun < _CLOSE
             if not self._received:
                 return
         self.torn = True
@@ -80,21 +83,23 @@ class UnixCarrier:
                 self.descriptors.extend(numbers)
         if size == 0:
             raise CarrierLostError("the node closed the connection")
-        self._cut(size)
+        view = self._view
+        if not self._partial and int.from_bytes(view[:4], "big") == size - 4 <= self.frame_bytes_max:
+            # One frame and nothing else, as the answer of a call is.
+            self.frames.append(bytes(view[4:size]))
+        else:
+            self._cut(size)
         self._received.clear()
         self.torn = False
 
-    def _wait(self, timeout: float | None) -> None:
+    def _wait_asleep(self, timeout: float | None) -> None:
         """Receives once there is something; after `timeout` seconds (None: never) it gives up."""
-        begun = monotonic_ns()
-        if not (self._close and self._wait_awake(begun)):
-            if timeout is None:
-                self._receive(_WAIT)
-            else:
-                # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
-                self._poll.poll(ceil(timeout * 1000))
-                self._receive(_NO_WAIT)
-        self._close = monotonic_ns() - begun < _CLOSE
+        if timeout is None:
+            self._receive(_WAIT)
+        else:
+            # The kernel waits in whole milliseconds; rounded down, the last one would be spent spinning.
+            self._poll.poll(ceil(timeout * 1000))
+            self._receive(_NO_WAIT)
 
     def _wait_awake(self, now: int) -> bool:
         """Looks for something for a moment, and says whether it came.
@@ -127,10 +132,6 @@ class UnixCarrier:
 
     def _cut(self, size: int) -> None:
         """Takes whole frames out of what was received; keeps the rest."""
-        if not self._partial and int.from_bytes(self._view[:4], "big") == size - 4 <= self.frame_bytes_max:
-            # One frame and nothing else, as the answer of a call is.
-            self.frames.append(bytes(self._view[4:size]))
-            return
         if self._partial:
             self._partial += self._view[:size]
             data: bytearray | memoryview = self._partial
