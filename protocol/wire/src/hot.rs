@@ -210,15 +210,7 @@ fn value(mut rest: &[u8]) -> Option<Value> {
     while !rest.is_empty() {
         match byte(&mut rest)? {
             0x08 => {
-                let known = match number(&mut rest)? {
-                    1 => Format::Raw,
-                    2 => Format::MsgPack,
-                    3 => Format::Arrow,
-                    4 => Format::Tensor,
-                    5 => Format::Private,
-                    _ => return None,
-                };
-                once(&mut format, known)?;
+                once(&mut format, format_of(number(&mut rest)?)?)?;
             }
             0x12 => once(&mut data, bytes(&mut rest)?)?,
             0x1a => refs.push(ObjectId(id(bytes(&mut rest)?)?)),
@@ -402,6 +394,18 @@ fn put_value(key: u8, value: &Value, to: &mut Vec<u8>) {
     if !value.schema.is_empty() {
         put_bytes(0x2a, &value.schema, to);
     }
+}
+
+#[inline]
+fn format_of(number: u64) -> Option<Format> {
+    Some(match number {
+        1 => Format::Raw,
+        2 => Format::MsgPack,
+        3 => Format::Arrow,
+        4 => Format::Tensor,
+        5 => Format::Private,
+        _ => return None,
+    })
 }
 
 fn format_number(format: Format) -> u8 {

@@ -10,8 +10,8 @@ use prost::{DecodeError, Message};
 use thornback_types::{ActorId, Format, Id, ObjectId, TaskId, Value};
 
 use super::{
-    ID_BYTES, Write, arg_len, byte, bytes, field_len, number, number_len, once, put_id, put_length,
-    put_number, put_value,
+    ID_BYTES, Write, arg_len, byte, bytes, field_len, format_of, number, number_len, once, put_id,
+    put_length, put_number, put_value,
 };
 use crate::v1::{self, arg, completion, server_op};
 
@@ -159,7 +159,9 @@ fn server_op<M: Make>(frame: &Bytes, op: &[u8]) -> Option<M> {
     // A key of a field above 15 has two bytes. A second operation in the same slot would replace the first.
     match op {
         [0x5a, rest @ ..] => run(frame, super::alone(rest)?),
-        [0xa2, 0x01, rest @ ..] => completed(frame, super::alone(rest)?),
+        [0xa2, 0x01, rest @ ..] => short_completion(frame, op)
+            .map(|(object, value)| M::completion(object, value))
+            .or_else(|| completed(frame, super::alone(rest)?)),
         _ => None,
     }
 }
@@ -218,6 +220,21 @@ fn next_arg<'a>(frame: &'a Bytes, rest: &mut &'a [u8]) -> Option<(&'a str, Plain
     Some((keyword.unwrap_or_default(), given?))
 }
 
+/// A completion as servers write it whose lengths have one byte each: most of all there are, so it is compared as a whole.
+#[inline]
+fn short_completion<'a>(frame: &'a Bytes, op: &'a [u8]) -> Option<(ObjectId, Plain<'a>)> {
+    let (head, data) = op.split_first_chunk::<27>()?;
+    let &[0xa2, 0x01, body, 0x0a, 0x10, ref id @ .., 0x12, value, 0x08, format, 0x12, length] = head else {
+        return None;
+    };
+    let short = u8::try_from(data.len()).ok().filter(|short| usize::from(*short) <= SHORT_MAX - 18)?;
+    if (body, value, length) != (short + 24, short + 4, short) {
+        return None;
+    }
+    let plain = Plain { format: format_of(format.into())?, data, frame };
+    Some((ObjectId(Id(*id)), plain))
+}
+
 /// A completion with a value.
 fn completed<M: Make>(frame: &Bytes, mut rest: &[u8]) -> Option<M> {
     let (mut object, mut given) = (None, None);
@@ -237,15 +254,7 @@ fn plain<'a>(frame: &'a Bytes, mut rest: &'a [u8]) -> Option<Plain<'a>> {
     while !rest.is_empty() {
         match byte(&mut rest)? {
             0x08 => {
-                let known = match number(&mut rest)? {
-                    1 => Format::Raw,
-                    2 => Format::MsgPack,
-                    3 => Format::Arrow,
-                    4 => Format::Tensor,
-                    5 => Format::Private,
-                    _ => return None,
-                };
-                once(&mut format, known)?;
+                once(&mut format, format_of(number(&mut rest)?)?)?;
             }
             0x12 => once(&mut data, bytes(&mut rest)?)?,
             _ => return None,

@@ -293,10 +293,12 @@ impl<A, R: Returns> Method<A, R> {
                 let parent = client.parent_task();
                 let actor = actor.id();
                 let results = R::expect(client, task, self.call.of());
-                client.link.push_with(|outbox| {
+                let grave = client.link.push_with(|outbox| {
                     results.register(outbox);
                     outbox.write(&Call { task, actor, declaration, args: &args, parent });
+                    outbox.exhume()
                 });
+                drop(grave);
                 recycle(args);
                 drop(keep);
                 results

@@ -10,6 +10,7 @@ use thornback_wire::v1;
 
 use crate::client::Client;
 use crate::link::Shared;
+use crate::worker::Call;
 
 /// One running task.
 ///
@@ -22,11 +23,12 @@ pub(crate) struct Scope {
     resting: AtomicBool,
     blocked: AtomicBool,
     over: AtomicBool,
-    cancelled: AtomicBool,
+    /// What the worker knows of it.
+    pub(crate) call: Call,
 }
 
 impl Scope {
-    pub(crate) fn new(link: Arc<Shared>, task: TaskId) -> Arc<Scope> {
+    pub(crate) fn new(link: Arc<Shared>, task: TaskId, call: Call) -> Arc<Scope> {
         Arc::new(Scope {
             link,
             task,
@@ -34,16 +36,8 @@ impl Scope {
             resting: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             over: AtomicBool::new(false),
-            cancelled: AtomicBool::new(false),
+            call,
         })
-    }
-
-    pub(crate) fn cancel(&self) {
-        self.cancelled.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
     }
 
     /// The task's future is about to be polled.

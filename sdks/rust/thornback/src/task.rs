@@ -149,10 +149,12 @@ impl<A, R: Returns> Task<A, R> {
             Ok((declaration, (args, keep))) => {
                 let parent = client.parent_task();
                 let results = R::expect(client, task, self.call.of());
-                client.link.push_with(|outbox| {
+                let grave = client.link.push_with(|outbox| {
                     results.register(outbox);
                     outbox.write(&Submit { task, declaration, args: &args, parent });
+                    outbox.exhume()
                 });
+                drop(grave);
                 recycle(args);
                 drop(keep);
                 results

@@ -244,6 +244,9 @@ impl Thread {
             }
         }
         outbox.swap(&mut self.wishes);
+        outbox.bury(self.table.graves());
+        drop(outbox);
+        self.table.graves().clear();
         self.lazy_until = None;
     }
 

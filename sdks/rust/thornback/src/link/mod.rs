@@ -14,7 +14,7 @@ mod table;
 mod timer;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thornback_types::{ActorId, Id, JobId, NodeId, ObjectId, PlacementGroupId, TaskId};
@@ -39,6 +39,8 @@ pub(crate) struct Link {
 /// What the handles and the thread share.
 pub(crate) struct Shared {
     outbox: Mutex<Outbox>,
+    /// Whether something in it was pushed lazily, of which the thread was not told.
+    unhurried: AtomicBool,
     /// Rung when the outbox stops being empty.
     bell: Notify,
     ids: Ids,
@@ -88,6 +90,7 @@ impl Shared {
         static SERIAL: AtomicU32 = AtomicU32::new(1);
         Shared {
             outbox: Mutex::default(),
+            unhurried: AtomicBool::new(false),
             bell: Notify::new(),
             ids: Ids { salt: u64::from_be_bytes(salt), next: AtomicU64::new(1) },
             declarations: Mutex::default(),
@@ -117,12 +120,18 @@ impl Shared {
     pub(crate) fn push_lazily(&self, push: impl FnOnce(&mut Outbox)) {
         let mut outbox = lock(&self.outbox);
         let ring = outbox.push_lazily(push);
+        self.unhurried.store(outbox.needs_nudge(), Ordering::Relaxed);
         self.pushed(outbox, ring);
     }
 
     /// What was appended lazily must not wait much longer.
     pub(crate) fn nudge(&self) {
+        // Looked at without the lock, because it is asked for each task: it is this thread that pushes lazily.
+        if !self.unhurried.load(Ordering::Relaxed) {
+            return;
+        }
         let ring = lock(&self.outbox).nudge();
+        self.unhurried.store(false, Ordering::Relaxed);
         if ring {
             self.bell.notify_one();
         }
@@ -136,12 +145,21 @@ impl Shared {
         }
     }
 
-    fn pushed(&self, mut outbox: MutexGuard<'_, Outbox>, ring: bool) {
-        let refused = outbox.refused();
+    #[inline]
+    fn pushed(&self, outbox: MutexGuard<'_, Outbox>, ring: bool) {
+        if outbox.has_ended() {
+            return Shared::refuse(outbox);
+        }
         drop(outbox);
         if ring {
             self.bell.notify_one();
         }
+    }
+
+    #[cold]
+    fn refuse(mut outbox: MutexGuard<'_, Outbox>) {
+        let refused = outbox.refused();
+        drop(outbox);
         if let Some((error, items)) = refused {
             items.into_iter().for_each(|item| item.refuse(&error));
         }

@@ -60,6 +60,9 @@ pub(super) struct Wishes {
     read: usize,
 }
 
+/// Slots whose memory may wait for somebody who makes new ones: some hundreds of kilobytes.
+const GRAVES_MAX: usize = 2048;
+
 /// Memory that an empty queue keeps for those that come, in wishes and in bytes.
 const KEPT_ITEMS_MAX: usize = 16 << 10;
 const KEPT_BYTES_MAX: usize = 1 << 20;
@@ -76,6 +79,8 @@ pub(crate) struct Outbox {
     /// The thread has been told of the lazy ones.
     nudged: bool,
     ended: Option<Error>,
+    /// Slots that are gone, but for their memory: see [`Outbox::bury`].
+    graves: Vec<Weak<Slot>>,
 }
 
 impl Outbox {
@@ -107,6 +112,11 @@ impl Outbox {
         self.len() >= LAZY_ITEMS_MAX && self.uncork()
     }
 
+    /// Whether [`Outbox::nudge`] would tell it.
+    pub(super) fn needs_nudge(&self) -> bool {
+        self.lazy && !self.nudged
+    }
+
     /// Whether the thread has to be told that something waits for more, and may wait too long.
     pub(super) fn nudge(&mut self) -> bool {
         self.lazy && !std::mem::replace(&mut self.nudged, true)
@@ -122,11 +132,29 @@ impl Outbox {
         self.lazy
     }
 
-    /// Once the session has ended: what was pushed, to be refused without the lock, because waking a waiter runs code of others.
     #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Once the session has ended: what was pushed, to be refused without the lock, because waking a waiter runs code of others.
     pub(super) fn refused(&mut self) -> Option<(Error, VecDeque<Item>)> {
         let error = self.ended.clone()?;
         Some((error, std::mem::take(&mut self.wishes).items))
+    }
+
+    /// Takes what is left of slots, for those who make new ones to free: an allocator gives memory again at once to the thread that frees it, and has
+    /// much to do where one thread takes and another one gives back.
+    pub(super) fn bury(&mut self, graves: &mut Vec<Weak<Slot>>) {
+        if self.graves.len() < GRAVES_MAX {
+            self.graves.append(graves);
+        }
+    }
+
+    /// The memory of one slot that is gone, to be dropped without the lock.
+    #[inline]
+    pub(crate) fn exhume(&mut self) -> Option<Weak<Slot>> {
+        self.graves.pop()
     }
 
     /// Gives what there is, and takes an empty queue to fill next.

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 
 use bytes::{BufMut, BytesMut};
 use rmp_serde::config::BytesMode;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use thornback_types::{Code, Format, Value};
 
 use super::fit::Trail;
+use super::text::{Look, look};
 use super::{Encoded, Keep, Unread, collect, unsupported};
 use crate::{Error, Result};
 
@@ -74,7 +75,8 @@ pub(super) fn decode<T: DeserializeOwned>(value: &Value, typed: bool) -> Result<
 
 pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8], typed: bool) -> Result<T, Unread> {
     let whole = |reason: &str| misfit::<T>((String::new(), reason.to_owned()));
-    if !super::text::is_utf8(bytes) {
+    let look = look(bytes);
+    if look == Look::NoText {
         return Err(whole("it has text that is not UTF-8"));
     }
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
@@ -84,9 +86,9 @@ pub(crate) fn decode_bytes<T: DeserializeOwned>(bytes: &[u8], typed: bool) -> Re
         Ok(decoded) => decoded,
         Err(error) => return Err(misfit::<T>(trail.tell(&error))),
     };
-    // The reader does not tell what is left, but it fails in just one way where nothing is.
-    match IgnoredAny::deserialize(&mut deserializer) {
-        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(decoded),
+    // The reader does not tell what is left.
+    match look {
+        Look::Whole(0) => Ok(decoded),
         _ => Err(whole("more bytes follow the value")),
     }
 }

@@ -4,13 +4,24 @@
 
 use std::str;
 
-/// Whether every string of a MessagePack value is UTF-8.
-pub(super) fn is_utf8(mut bytes: &[u8]) -> bool {
+/// What a look at a value tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A string in it is not UTF-8.
+    NoText,
+    /// It is whole, and so many bytes follow it.
+    Whole(usize),
+    /// It is cut short.
+    Short,
+}
+
+/// Looks at a MessagePack value and every string in it.
+pub(super) fn look(mut bytes: &[u8]) -> Look {
     // Values still to come. A count suffices: where containers end does not matter here, and depth costs nothing.
     let mut left = 1u64;
     while left > 0 {
         left -= 1;
-        let Some((&marker, rest)) = bytes.split_first() else { return true };
+        let Some((&marker, rest)) = bytes.split_first() else { return Look::Short };
         bytes = rest;
         // Bytes to step over, whether they are text, and how many values follow.
         let (skipped, text, inside) = match marker {
@@ -35,20 +46,27 @@ pub(super) fn is_utf8(mut bytes: &[u8]) -> bool {
             0xd9 => (length::<1>(&mut bytes), true, 0),
             0xda => (length::<2>(&mut bytes), true, 0),
             0xdb => (length::<4>(&mut bytes), true, 0),
-            0xdc => (Some(0), false, length::<2>(&mut bytes).unwrap_or(0) as u64),
-            0xdd => (Some(0), false, length::<4>(&mut bytes).unwrap_or(0) as u64),
-            0xde => (Some(0), false, length::<2>(&mut bytes).unwrap_or(0) as u64 * 2),
-            0xdf => (Some(0), false, length::<4>(&mut bytes).unwrap_or(0) as u64 * 2),
+            0xdc => container(length::<2>(&mut bytes), 1),
+            0xdd => container(length::<4>(&mut bytes), 1),
+            0xde => container(length::<2>(&mut bytes), 2),
+            0xdf => container(length::<4>(&mut bytes), 2),
             _ => (Some(0), false, 0),
         };
-        let Some((content, rest)) = skipped.and_then(|n| bytes.split_at_checked(n)) else { return true };
+        let Some((content, rest)) = skipped.and_then(|n| bytes.split_at_checked(n)) else {
+            return Look::Short;
+        };
         if text && str::from_utf8(content).is_err() {
-            return false;
+            return Look::NoText;
         }
         bytes = rest;
         left = left.saturating_add(inside);
     }
-    true
+    Look::Whole(bytes.len())
+}
+
+/// Nothing to step over, but so many values that follow.
+fn container(length: Option<usize>, values_each: u64) -> (Option<usize>, bool, u64) {
+    (length.map(|_| 0), false, length.unwrap_or(0) as u64 * values_each)
 }
 
 /// Takes a big-endian length of `N` bytes. `None` if the value ends before it does.
@@ -60,11 +78,16 @@ fn length<const N: usize>(bytes: &mut &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_utf8;
+    use super::{Look, look};
 
     /// A value, and the same with its text, `x`, replaced by a byte that no text has.
     fn judged(before: &[u8], after: &[u8]) -> (bool, bool) {
-        (is_utf8(&[before, b"x", after].concat()), is_utf8(&[before, b"\xff", after].concat()))
+        let judge = |text: &[u8]| match look(&[before, text, after].concat()) {
+            Look::Whole(0) => true,
+            Look::NoText => false,
+            other => panic!("{other:?} of a whole value"),
+        };
+        (judge(b"x"), judge(b"\xff"))
     }
 
     #[test]
@@ -130,7 +153,14 @@ mod tests {
             b"\xc9\xff\xff\xff\xff\x05",
             b"\xdc\0",
         ] {
-            assert!(is_utf8(bytes), "{bytes:02x?}");
+            assert_eq!(look(bytes), Look::Short, "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_value_is_told() {
+        for (bytes, left) in [(&b"\x01"[..], 0), (b"\x01\x01", 1), (b"\x92\xa1x\xc0\xc4\x01", 2)] {
+            assert_eq!(look(bytes), Look::Whole(left), "{bytes:02x?}");
         }
     }
 }

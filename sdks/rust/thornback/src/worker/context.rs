@@ -9,9 +9,9 @@ use thornback_types::{ActorId, TaskId};
 use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 
-use super::inbox::Declared;
 use crate::actor::ActorHandle;
 use crate::client::Client;
+use crate::scope::Scope;
 
 /// The running task: its client, and what is known of it.
 ///
@@ -33,29 +33,16 @@ use crate::client::Client;
 #[derive(Clone)]
 pub struct Context {
     client: Client,
-    info: Arc<Info>,
-}
-
-pub(super) struct Info {
-    pub(super) task: TaskId,
-    pub(super) attempt: u32,
-    pub(super) declared: Arc<Declared>,
-    pub(super) actor: Option<ActorInfo>,
-}
-
-/// The actor that a worker has become.
-#[derive(Debug, Clone)]
-pub(super) struct ActorInfo {
-    pub(super) id: ActorId,
-    pub(super) class_name: String,
-    pub(super) name: String,
-    pub(super) restarts: u32,
-    pub(super) exiting: Arc<std::sync::atomic::AtomicBool>,
+    scope: Arc<Scope>,
 }
 
 impl Context {
-    pub(super) fn new(client: Client, info: Info) -> Context {
-        Context { client, info: Arc::new(info) }
+    pub(super) fn new(client: Client, scope: Arc<Scope>) -> Context {
+        Context { client, scope }
+    }
+
+    pub(super) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
     }
 
     /// The task's client; `&Context` also stands for it.
@@ -67,32 +54,32 @@ impl Context {
     /// The task's id.
     #[must_use]
     pub fn task_id(&self) -> TaskId {
-        self.info.task
+        self.scope.task
     }
 
     /// Which attempt this is; each has a higher number than the one before.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        self.info.attempt
+        self.scope.call.attempt
     }
 
     /// The name that people see for the task.
     #[must_use]
     pub fn label(&self) -> &str {
-        &self.info.declared.label
+        &self.scope.call.declared.label
     }
 
     /// Whether the task was cancelled or is past its deadline. A function that is not asynchronous looks now and then, and returns; an asynchronous one
     /// is dropped where it awaits.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.client.scope.as_ref().is_some_and(|scope| scope.is_cancelled())
+        self.scope.call.interrupted().is_some()
     }
 
     /// The actor that the task runs on.
     #[must_use]
     pub fn actor_id(&self) -> Option<ActorId> {
-        self.info.actor.as_ref().map(|actor| actor.id)
+        self.scope.call.actor.as_ref().map(|actor| actor.id)
     }
 
     /// A handle of the actor that the task runs on, to call it or to pass it on. It keeps the actor alive as any other does.
@@ -100,26 +87,26 @@ impl Context {
     /// A call of the actor on itself waits until the running one is over, unless it allows several at once.
     #[must_use]
     pub fn actor(&self) -> Option<ActorHandle> {
-        let actor = self.info.actor.as_ref()?;
+        let actor = self.scope.call.actor.as_ref()?;
         Some(ActorHandle::adopt(&self.client, actor.id, &actor.class_name, Bytes::new()))
     }
 
     /// The name of the actor that the task runs on, if it has one.
     #[must_use]
     pub fn actor_name(&self) -> Option<&str> {
-        self.info.actor.as_ref().map(|actor| actor.name.as_str()).filter(|name| !name.is_empty())
+        self.scope.call.actor.as_ref().map(|actor| actor.name.as_str()).filter(|name| !name.is_empty())
     }
 
     /// How often the actor that the task runs on was started before.
     #[must_use]
     pub fn actor_restarts(&self) -> u32 {
-        self.info.actor.as_ref().map_or(0, |actor| actor.restarts)
+        self.scope.call.actor.as_ref().map_or(0, |actor| actor.restarts)
     }
 
     /// Ends the actor for good once the calls that it has begun are answered. Other calls fail with [`Code::ActorDied`](crate::Code::ActorDied). In
     /// a task that is no actor's it does nothing.
     pub fn exit_actor(&self) {
-        if let Some(actor) = &self.info.actor
+        if let Some(actor) = &self.scope.call.actor
             && !actor.exiting.swap(true, std::sync::atomic::Ordering::SeqCst)
         {
             let exit = v1::ActorExit { actor: actor.id.write(), reason: None };
@@ -138,6 +125,6 @@ impl Deref for Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Context({} {})", self.label(), self.info.task)
+        write!(f, "Context({} {})", self.label(), self.scope.task)
     }
 }

@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use thornback_types::{Code, Failure, ObjectId};
+use thornback_types::{Code, Failure, ObjectId, Value};
 use thornback_wire::convert::WireId;
 use thornback_wire::hot::client::{Done, Fields};
 use thornback_wire::v1;
 
 use super::actor::{ActorCell, Building, ClassDefinition};
-use super::context::{ActorInfo, Info};
-use super::inbox::{Call, Inbox, Job, Next, Target, interruption};
+use super::call::{ActorInfo, Call};
+use super::inbox::{Inbox, Job, Next, Target, interruption};
 use super::invocation::{Invocation, Output, Outputs, Running};
-use super::run::{Given, Run};
+use super::run::Given;
 use super::{Context, panic};
 use crate::client::Client;
-use crate::link::{FetchSlot, Item};
+use crate::link::{FetchSlot, Item, Link};
 use crate::object::store_result;
 use crate::scope::Scope;
 use crate::value::{Encoded, Keep, recycle, reused};
@@ -39,7 +39,7 @@ pub(super) struct Executor {
 }
 
 struct Actor {
-    info: ActorInfo,
+    info: Arc<ActorInfo>,
     class: ClassDefinition,
     cell: Option<ActorCell>,
     max_concurrency: usize,
@@ -68,14 +68,17 @@ impl Callee {
     }
 }
 
-type Work = Pin<Box<dyn Future<Output = Over> + Send>>;
+/// What a call still has to do.
+enum Work {
+    /// The function runs.
+    Call(Running),
+    /// Nothing but what goes beyond that: an actor is made, or results are stored.
+    More(Pin<Box<dyn Future<Output = Over> + Send>>),
+}
 
 /// A call under way. It is polled as part of its task, may be interrupted, and never lets a panic out.
 struct Started {
     work: Option<Work>,
-    call: Arc<Call>,
-    scope: Arc<Scope>,
-    client: Client,
     answer: Answer,
     creates: bool,
 }
@@ -106,19 +109,20 @@ impl Executor {
         self.inbox.register(cx.waker());
         loop {
             let mut progress = false;
-            while let Poll::Ready(Some((call, over))) = self.running.poll_next_unpin(cx) {
-                self.over(&call, over);
+            while let Poll::Ready(Some((scope, over))) = self.running.poll_next_unpin(cx) {
+                self.inbox.finished(&scope);
+                self.over(over);
                 progress = true;
             }
             if self.is_leaving() && self.running.is_empty() {
                 return Poll::Ready(());
             }
-            match self.inbox.next(self.has_room()) {
+            match self.inbox.next(self.has_room(), |job| self.begin(job)) {
                 Next::Ended => return Poll::Ready(()),
-                Next::Job(job, call) => {
+                Next::Job(job, scope) => {
                     // It may take long, and what is answered must not wait for it.
                     self.client.link.nudge();
-                    self.start(job, call, cx);
+                    self.start(job, scope, cx);
                     progress = true;
                 }
                 Next::Nothing => {}
@@ -139,27 +143,43 @@ impl Executor {
         self.leaving || self.actor.as_ref().is_some_and(|actor| actor.info.exiting.load(Ordering::SeqCst))
     }
 
-    /// Begins a call. Most are over at their first poll, and go nowhere else then.
-    fn start(&mut self, mut job: Job, call: Arc<Call>, cx: &mut TaskContext<'_>) {
-        let scope = Scope::new(self.client.link.shared.clone(), job.run.task);
-        call.set_scope(&scope);
+    /// What is known of a call from now on.
+    fn begin(&self, job: &Job) -> Arc<Scope> {
+        let actor = match &job.run.setup {
+            Some(setup) => Some(Arc::new(ActorInfo {
+                id: job.run.actor.unwrap_or_default(),
+                class_name: job.declared.function.clone(),
+                name: setup.name.clone(),
+                restarts: setup.restarts,
+                exiting: AtomicBool::new(false),
+            })),
+            None => self.actor.as_ref().map(|actor| actor.info.clone()),
+        };
+        let call = Call::new(job.run.attempt, job.declared.clone(), actor);
+        Scope::new(self.client.link.shared.clone(), job.run.task, call)
+    }
+
+    /// Starts a call. Most are over at their first poll, and go nowhere else then.
+    fn start(&mut self, mut job: Job, scope: Arc<Scope>, cx: &mut TaskContext<'_>) {
         let client = Client { link: self.client.link.clone(), scope: Some(scope.clone()) };
+        let answer = Answer { client, scope };
         let setup = job.run.setup.take();
         let creates = setup.is_some();
-        let answer = Answer { client: client.clone(), call: call.clone() };
         let work = match setup {
-            Some(setup) => self.create(job, *setup, &call, client.clone()),
-            None => self.call(job, &call, client.clone()),
+            Some(setup) => self.create(job, &setup, answer.clone()),
+            None => Work::Call(self.call(job, answer.context())),
         };
-        let mut started = Started { work: Some(work), call, scope, client, answer, creates };
+        let mut started = Started { work: Some(work), answer, creates };
         match Pin::new(&mut started).poll(cx) {
-            Poll::Ready((call, over)) => self.over(&call, over),
-            Poll::Pending => self.running.push(started),
+            Poll::Ready((_, over)) => self.over(over),
+            Poll::Pending => {
+                self.inbox.goes_on(&started.answer.scope);
+                self.running.push(started);
+            }
         }
     }
 
-    fn over(&mut self, call: &Call, over: Over) {
-        self.inbox.finished(call);
+    fn over(&mut self, over: Over) {
         match over {
             Over::Answered => {}
             Over::Created(cell) => {
@@ -172,10 +192,10 @@ impl Executor {
         }
     }
 
-    fn call(&mut self, job: Job, call: &Arc<Call>, client: Client) -> Work {
-        let actor = self.actor.as_ref();
+    fn call(&self, job: Job, context: Context) -> Running {
+        let actor = self.actor.as_ref().filter(|_| job.run.actor.is_some());
         let callee = match (&job.declared.target, actor) {
-            (_, Some(actor)) if job.run.actor.is_some() => {
+            (_, Some(actor)) => {
                 let method = actor.class.methods.iter().find(|method| method.name == job.declared.function);
                 match (method, actor.cell.clone()) {
                     (Some(method), Some(cell)) => Ok(Callee::Method(method.run, cell)),
@@ -188,46 +208,33 @@ impl Executor {
             (Target::Function(definition), _) => Ok(Callee::Function(definition.run)),
             _ => Err(not_found(&format!("this worker does not serve {:?}", job.declared.function))),
         };
-        let info = actor.map(|actor| actor.info.clone());
-        let answer = Answer { client: client.clone(), call: call.clone() };
-        let call = call.clone();
-        Box::pin(async move {
-            let outcome = match callee {
-                Ok(callee) => match invocation(job, client, call, info).await {
-                    Ok(invocation) => callee.run(invocation).await,
-                    Err(error) => Err(error),
-                },
-                Err(error) => Err(error),
-            };
-            answer.send(outcome).await;
-            Over::Answered
-        })
+        let args = job.run.args;
+        match callee {
+            Ok(callee) if args.are_at_hand() => callee.run(Invocation { args, context }),
+            Ok(callee) => Box::pin(async move {
+                let args = fetched(args, &context.link).await?;
+                callee.run(Invocation { args, context }).await
+            }),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
-    fn create(&mut self, job: Job, setup: v1::ActorSetup, call: &Arc<Call>, client: Client) -> Work {
+    fn create(&mut self, job: Job, setup: &v1::ActorSetup, answer: Answer) -> Work {
         self.creating = true;
         let class = match &job.declared.target {
             Target::Class(class) => Ok(class.clone()),
             _ => Err(not_found(&format!("this worker does not serve the class {:?}", job.declared.function))),
         };
-        let info = ActorInfo {
-            id: job.run.actor.unwrap_or_default(),
-            class_name: job.declared.function.clone(),
-            name: setup.name,
-            restarts: setup.restarts,
-            exiting: Arc::new(AtomicBool::new(false)),
-        };
-        if let Ok(class) = &class {
+        if let (Ok(class), Some(info)) = (&class, &answer.scope.call.actor) {
             let max_concurrency = usize::try_from(setup.max_concurrency).unwrap_or(1).max(1);
             self.actor =
                 Some(Actor { info: info.clone(), class: class.clone(), cell: None, max_concurrency });
         }
-        let answer = Answer { client: client.clone(), call: call.clone() };
-        let call = call.clone();
-        Box::pin(async move {
+        Work::More(Box::pin(async move {
             let made: Result<ActorCell> = async {
                 let create: fn(Invocation) -> Building = class?.create;
-                create(invocation(job, client, call, Some(info)).await?).await
+                let args = fetched(job.run.args, &answer.client.link).await?;
+                create(Invocation { args, context: answer.context() }).await
             }
             .await;
             match made {
@@ -240,7 +247,7 @@ impl Executor {
                     Over::NotCreated
                 }
             }
-        })
+        }))
     }
 }
 
@@ -248,88 +255,99 @@ fn not_found(message: &str) -> Error {
     Error::new(Code::FunctionNotFound, message)
 }
 
-/// Gets the arguments together. Those that lie where this process cannot see them are fetched first.
-async fn invocation(
-    job: Job,
-    client: Client,
-    call: Arc<Call>,
-    actor: Option<ActorInfo>,
-) -> Result<Invocation> {
-    let Job { run: Run { task, attempt, mut args, .. }, declared } = job;
-    let messages = match &mut args {
-        Given::Plain(_) => None,
-        Given::Any(args) => Some(args),
-    };
-    for arg in messages.into_iter().flatten() {
-        if let Some(v1::arg::Arg::Stored(stored)) = &arg.arg
-            && stored.location.is_none_or(|location| location.arena == 0)
-        {
+/// Fetches those arguments that lie where this process cannot see them.
+async fn fetched(mut args: Given, link: &Arc<Link>) -> Result<Given> {
+    for arg in args.far() {
+        if let Some(v1::arg::Arg::Stored(stored)) = &arg.arg {
             let object = ObjectId::from_slice(&stored.object)
                 .ok_or_else(|| Error::invalid("a stored argument without an id"))?;
-            let slot = FetchSlot::start(&client.link, object);
+            let slot = FetchSlot::start(link, object);
             let value = poll_fn(|cx| slot.poll(cx)).await?.into_value()?;
             arg.arg = Some(v1::arg::Arg::Value(value.into()));
         }
     }
-    let info = Info { task, attempt, declared: declared.clone(), actor };
-    Ok(Invocation { args, context: Context::new(client, info), call, declared })
+    Ok(args)
 }
 
 /// Where a call is answered to.
+#[derive(Clone)]
 struct Answer {
     client: Client,
-    call: Arc<Call>,
+    scope: Arc<Scope>,
 }
 
 impl Answer {
+    fn context(&self) -> Context {
+        Context::new(self.client.clone(), self.scope.clone())
+    }
+
+    /// Answers, unless there is something that must be stored before: then gives all results back.
+    fn now(&self, outcome: Result<Output>) -> Option<Vec<Encoded>> {
+        let link = &self.client.link;
+        match outcome {
+            Ok(Output(Outputs::Written(fields))) if fields.end() <= link.welcome.inline_bytes => {
+                self.done(fields);
+            }
+            Ok(Output(Outputs::Written(fields))) => match written_value(&fields) {
+                Ok(value) => return Some(vec![Encoded { value, keep: Keep::default() }]),
+                Err(error) => self.fail(&error),
+            },
+            Ok(Output(Outputs::One(encoded))) if link.is_inline(&encoded.value) => {
+                let mut results = reused();
+                results.value(&encoded.value);
+                self.done(results);
+                // What it refers to is let go only now.
+                drop(encoded.keep);
+            }
+            Ok(Output(Outputs::One(encoded))) => return Some(vec![encoded]),
+            Ok(Output(Outputs::Many(all))) if all.iter().all(|encoded| link.is_inline(&encoded.value)) => {
+                let mut results = reused();
+                all.iter().for_each(|encoded| results.value(&encoded.value));
+                self.done(results);
+                drop(all);
+            }
+            Ok(Output(Outputs::Many(all))) => return Some(all),
+            Ok(Output(Outputs::Streamed(Ok(())))) => self.done(reused()),
+            Ok(Output(Outputs::Streamed(Err(error)))) | Err(error) => self.fail(&error),
+        }
+        None
+    }
+
     async fn send(self, outcome: Result<Output>) {
+        if let Some(all) = self.now(outcome) {
+            self.store(all).await;
+        }
+    }
+
+    /// Answers with results of which some are stored first.
+    async fn store(self, all: Vec<Encoded>) {
         let mut results = reused();
         let mut keeps = Keep::default();
-        let sent = match outcome {
-            Ok(Output(Outputs::One(encoded))) => self.add_result(0, encoded, &mut results, &mut keeps).await,
-            Ok(Output(Outputs::Many(all))) => self.add_results(all, &mut results, &mut keeps).await,
-            Ok(Output(Outputs::Streamed(ended))) => ended,
-            Err(error) => Err(error),
-        };
-        match sent {
-            Ok(()) => self.done(results),
-            Err(error) => self.fail(&error),
+        for (index, encoded) in (0..).zip(all) {
+            if self.client.link.is_inline(&encoded.value) {
+                keeps.append(encoded.keep);
+                results.value(&encoded.value);
+            } else if let Err(error) = self.store_one(index, encoded).await {
+                return self.fail(&error);
+            } else {
+                results.stored();
+            }
         }
+        self.done(results);
         drop(keeps);
     }
 
-    async fn add_results(&self, all: Vec<Encoded>, results: &mut Fields, keeps: &mut Keep) -> Result<()> {
-        for (index, encoded) in (0..).zip(all) {
-            self.add_result(index, encoded, results, keeps).await?;
-        }
-        Ok(())
-    }
-
-    /// Adds one result as it goes into `Done`, and what must be kept until that is on its way.
-    async fn add_result(
-        &self,
-        index: u32,
-        encoded: Encoded,
-        results: &mut Fields,
-        keeps: &mut Keep,
-    ) -> Result<()> {
-        if self.client.link.is_inline(&encoded.value) {
-            keeps.append(encoded.keep);
-            results.value(&encoded.value);
-        } else {
-            store_result(&self.client, self.call.task, self.call.attempt, index, encoded).await?;
-            results.stored();
-        }
-        Ok(())
+    async fn store_one(&self, index: u32, encoded: Encoded) -> Result<()> {
+        store_result(&self.client, self.scope.task, self.scope.call.attempt, index, encoded).await
     }
 
     fn fail(&self, error: &Error) {
-        let failure: Failure = error.to_failure().of_task(self.call.task);
+        let failure: Failure = error.to_failure().of_task(self.scope.task);
         let done = v1::Done {
-            task: self.call.task.write(),
-            attempt: self.call.attempt,
+            task: self.scope.task.write(),
+            attempt: self.scope.call.attempt,
             failure: Some(Box::new(failure.into())),
-            yielded: self.call.yielded.load(Ordering::Relaxed),
+            yielded: self.scope.call.yielded.load(Ordering::Relaxed),
             ..v1::Done::default()
         };
         let done = Box::new(v1::client_op::Op::Done(done));
@@ -337,13 +355,23 @@ impl Answer {
     }
 
     fn done(&self, results: Fields) {
-        let yielded = self.call.yielded.load(Ordering::Relaxed);
-        let (task, attempt) = (self.call.task, self.call.attempt);
+        let (task, attempt) = (self.scope.task, self.scope.call.attempt);
+        let yielded = self.scope.call.yielded.load(Ordering::Relaxed);
         // The executor says when nothing more comes.
         self.client.link.push_lazily(|outbox| {
             outbox.write(&Done { task, attempt, results: &results, yielded });
         });
         recycle(results);
+    }
+}
+
+/// The result that was written, where even a short one is too long for this node's frames.
+fn written_value(fields: &Fields) -> Result<Value> {
+    let unread = || Error::new(Code::Internal, "a result cannot be read again");
+    let args = fields.to_args().map_err(|_| unread())?;
+    match args.into_iter().next().and_then(|arg| arg.arg) {
+        Some(v1::arg::Arg::Value(value)) => Value::try_from(value).map_err(|_| unread()),
+        _ => Err(unread()),
     }
 }
 
@@ -364,35 +392,61 @@ impl Started {
 }
 
 impl Future for Started {
-    type Output = (Arc<Call>, Over);
+    type Output = (Arc<Scope>, Over);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        this.call.waker.register(cx.waker());
-        if let Some(code) = this.call.interrupted() {
-            let client = this.client.clone();
-            crate::scope::enter(&client, || this.give_up());
-            this.scope.end();
-            return Poll::Ready((this.call.clone(), this.fail(&interruption(code, "while it ran"))));
-        }
-        // A future that is over is not polled again.
-        let Some(work) = &mut this.work else { return Poll::Pending };
-        this.scope.wake();
-        let polled =
-            crate::scope::enter(&this.client, || catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))));
-        let over = match polled {
-            Ok(Poll::Pending) => {
-                this.scope.rest();
-                return Poll::Pending;
+        let scope = this.answer.scope.clone();
+        let over = loop {
+            if let Some(code) = scope.call.interrupted() {
+                let client = this.answer.client.clone();
+                crate::scope::enter(&client, || this.give_up());
+                scope.end();
+                return Poll::Ready((scope, this.fail(&interruption(code, "while it ran"))));
             }
-            Ok(Poll::Ready(over)) => over,
-            Err(payload) => {
-                let error = panic::failure(&*payload);
-                this.give_up();
-                this.fail(&error)
+            // A future that is over is not polled again.
+            let Some(work) = &mut this.work else { return Poll::Pending };
+            scope.wake();
+            let polled = crate::scope::enter(&this.answer.client, || {
+                catch_unwind(AssertUnwindSafe(|| match work {
+                    Work::Call(running) => running.as_mut().poll(cx).map(Left::Outcome),
+                    Work::More(work) => work.as_mut().poll(cx).map(Left::Over),
+                }))
+            });
+            match polled {
+                Ok(Poll::Pending) => {
+                    this.answer.scope.call.waker.register(cx.waker());
+                    // It may have been interrupted between the look and the registration.
+                    if scope.call.interrupted().is_none() {
+                        scope.rest();
+                        return Poll::Pending;
+                    }
+                }
+                Ok(Poll::Ready(Left::Outcome(outcome))) => match this.answer.now(outcome) {
+                    None => break Over::Answered,
+                    Some(results) => {
+                        let answer = this.answer.clone();
+                        this.work = Some(Work::More(Box::pin(async move {
+                            answer.store(results).await;
+                            Over::Answered
+                        })));
+                    }
+                },
+                Ok(Poll::Ready(Left::Over(over))) => break over,
+                Err(payload) => {
+                    let error = panic::failure(&*payload);
+                    this.give_up();
+                    break this.fail(&error);
+                }
             }
         };
-        this.scope.end();
-        Poll::Ready((this.call.clone(), over))
+        scope.end();
+        Poll::Ready((scope, over))
     }
+}
+
+/// What a poll left.
+enum Left {
+    Outcome(Result<Output>),
+    Over(Over),
 }

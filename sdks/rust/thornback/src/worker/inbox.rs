@@ -3,7 +3,6 @@
 //! Recalls and interrupts are answered by the session's thread from here, however busy the executor is.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -76,45 +75,6 @@ pub(super) struct Job {
     pub(super) declared: Arc<Declared>,
 }
 
-/// A run that was started: what may reach it while it runs.
-pub(super) struct Call {
-    pub(super) task: TaskId,
-    pub(super) attempt: u32,
-    /// The failure's code to end with, or 0.
-    interrupted: AtomicU32,
-    /// Wakes the call when it is interrupted.
-    pub(super) waker: AtomicWaker,
-    /// How many items of its stream were taken.
-    consumed: AtomicU64,
-    /// How many items of its stream were sent: `Done` says so, however the call ends.
-    pub(super) yielded: AtomicU64,
-    /// Wakes a stream that waits for its consumer.
-    pub(super) gate: AtomicWaker,
-    scope: Mutex<Option<Arc<Scope>>>,
-}
-
-impl Call {
-    pub(super) fn interrupted(&self) -> Option<u32> {
-        Some(self.interrupted.load(Ordering::Acquire)).filter(|code| *code != 0)
-    }
-
-    pub(super) fn consumed(&self) -> u64 {
-        self.consumed.load(Ordering::Acquire)
-    }
-
-    pub(super) fn set_scope(&self, scope: &Arc<Scope>) {
-        *lock(&self.scope) = Some(scope.clone());
-    }
-
-    fn interrupt(&self, code: u32) {
-        self.interrupted.store(code, Ordering::Release);
-        if let Some(scope) = &*lock(&self.scope) {
-            scope.cancel();
-        }
-        self.waker.wake();
-    }
-}
-
 pub(crate) struct Inbox {
     registry: Registry,
     state: Mutex<State>,
@@ -126,13 +86,16 @@ pub(crate) struct Inbox {
 struct State {
     declarations: BTreeMap<u32, Arc<Declared>>,
     jobs: VecDeque<Job>,
-    running: IdMap<Arc<Call>>,
+    /// What was begun last. Most are over at once, and are nowhere else.
+    current: Option<Arc<Scope>>,
+    /// What was begun and goes on.
+    running: IdMap<Arc<Scope>>,
     ended: Option<Error>,
 }
 
 /// What there is for the executor.
 pub(super) enum Next {
-    Job(Job, Arc<Call>),
+    Job(Job, Arc<Scope>),
     Nothing,
     Ended,
 }
@@ -180,21 +143,19 @@ impl Inbox {
             let failure = interruption(interrupt.code, "before it began").to_failure().of_task(task);
             return Some((job.run, failure.into()));
         }
-        let call = state.running.get(&task.0).filter(|call| call.attempt == interrupt.attempt).cloned();
+        let scope = state.begun(task, interrupt.attempt);
         drop(state);
-        if let Some(call) = call {
-            call.interrupt(interrupt.code);
+        if let Some(scope) = scope {
+            scope.call.interrupt(interrupt.code);
         }
         None
     }
 
     pub(crate) fn resume(&self, resume: &v1::Resume) {
         let Some(task) = TaskId::from_slice(&resume.task) else { return };
-        let call =
-            lock(&self.state).running.get(&task.0).filter(|call| call.attempt == resume.attempt).cloned();
-        if let Some(call) = call {
-            call.consumed.fetch_max(resume.consumed, Ordering::AcqRel);
-            call.gate.wake();
+        let scope = lock(&self.state).begun(task, resume.attempt);
+        if let Some(scope) = scope {
+            scope.call.resume(resume.consumed);
         }
     }
 
@@ -222,9 +183,10 @@ impl Inbox {
         self.waker.wake();
     }
 
-    /// Takes the next job if there is room for one.
-    pub(super) fn next(&self, room: bool) -> Next {
+    /// Takes the next job if there is room for one, and begins it. What was begun before is over, or goes on.
+    pub(super) fn next(&self, room: bool, begin: impl FnOnce(&Job) -> Arc<Scope>) -> Next {
         let mut state = lock(&self.state);
+        state.current = None;
         if state.ended.is_some() {
             return Next::Ended;
         }
@@ -232,30 +194,35 @@ impl Inbox {
             return Next::Nothing;
         }
         let Some(job) = state.jobs.pop_front() else { return Next::Nothing };
-        let call = Arc::new(Call {
-            task: job.run.task,
-            attempt: job.run.attempt,
-            interrupted: AtomicU32::new(0),
-            waker: AtomicWaker::new(),
-            consumed: AtomicU64::new(0),
-            yielded: AtomicU64::new(0),
-            gate: AtomicWaker::new(),
-            scope: Mutex::new(None),
-        });
-        state.running.insert(job.run.task.0, call.clone());
-        Next::Job(job, call)
+        let scope = begin(&job);
+        state.current = Some(scope.clone());
+        Next::Job(job, scope)
     }
 
-    /// A call was answered.
-    pub(super) fn finished(&self, call: &Call) {
+    /// What was begun last goes on.
+    pub(super) fn goes_on(&self, scope: &Arc<Scope>) {
+        lock(&self.state).running.insert(scope.task.0, scope.clone());
+    }
+
+    /// A call that went on was answered.
+    pub(super) fn finished(&self, scope: &Scope) {
         let mut state = lock(&self.state);
-        if state.running.get(&call.task.0).is_some_and(|running| running.attempt == call.attempt) {
-            state.running.remove(&call.task.0);
+        if state.running.get(&scope.task.0).is_some_and(|running| running.call.attempt == scope.call.attempt)
+        {
+            state.running.remove(&scope.task.0);
         }
     }
 
     pub(super) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
+    }
+}
+
+impl State {
+    /// A call that was begun and may not be over.
+    fn begun(&self, task: TaskId, attempt: u32) -> Option<Arc<Scope>> {
+        let current = self.current.as_ref().filter(|scope| scope.task == task);
+        current.or_else(|| self.running.get(&task.0)).filter(|scope| scope.call.attempt == attempt).cloned()
     }
 }
 

@@ -1,17 +1,17 @@
 //! One call on its way into a function and out of it: what the attributes' code is written against.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use thornback_types::{Code, ObjectId, Value};
+use thornback_wire::hot::client::Fields;
 use thornback_wire::v1;
 
-use super::inbox::{Call, Declared};
 use super::run::Given;
 use super::{Context, Sink};
 use crate::link::Fetched;
 use crate::value::{
-    Data, Encoded, Unread, decode, decode_plain, decode_typed, encode_owned, with_decode_context,
+    Added, Data, Encoded, Unread, add_owned, decode, decode_plain, decode_typed, encode_owned, recycle,
+    reused, with_decode_context,
 };
 use crate::{Error, Result};
 
@@ -19,8 +19,6 @@ use crate::{Error, Result};
 pub struct Invocation {
     pub(super) args: Given,
     pub(super) context: Context,
-    pub(super) call: Arc<Call>,
-    pub(super) declared: Arc<Declared>,
 }
 
 /// The future of a call.
@@ -30,6 +28,8 @@ pub type Running = Pin<Box<dyn Future<Output = Result<Output>> + Send>>;
 pub struct Output(pub(super) Outputs);
 
 pub(super) enum Outputs {
+    /// One, encoded as it goes on the wire.
+    Written(Fields),
     One(Encoded),
     Many(Vec<Encoded>),
     /// Items were yielded, and perhaps an error came after them.
@@ -51,7 +51,7 @@ impl Invocation {
         };
         read.map_err(|unread| {
             let error = Error::from(unread);
-            let message = format!("argument `{name}` of {}: {}", self.declared.function, error.message());
+            let message = format!("argument `{name}` of {}: {}", self.function(), error.message());
             Error::new(error.code().unwrap_or(Code::InvalidArgument), message)
         })
     }
@@ -87,7 +87,7 @@ impl Invocation {
             _ => args.iter().position(|arg| arg.keyword == name).and_then(|at| args.remove(at)),
         };
         arg.ok_or_else(|| {
-            let message = format!("{} was called without its argument `{name}`", self.declared.function);
+            let message = format!("{} was called without its argument `{name}`", self.function());
             Error::new(Code::WrongArity, message)
         })
     }
@@ -101,11 +101,11 @@ impl Invocation {
             None => Ok(()),
             Some("") => Err(Error::new(
                 Code::WrongArity,
-                format!("{} was called with too many arguments", self.declared.function),
+                format!("{} was called with too many arguments", self.function()),
             )),
             Some(keyword) => Err(Error::new(
                 Code::WrongArity,
-                format!("{} has no argument `{keyword}`, or it was given twice", self.declared.function),
+                format!("{} has no argument `{keyword}`, or it was given twice", self.function()),
             )),
         }
     }
@@ -119,7 +119,12 @@ impl Invocation {
     /// Where the items of a streaming function go.
     #[must_use]
     pub fn sink(&self) -> Sink {
-        Sink::new(self.context.clone(), self.call.clone(), self.declared.stream_window)
+        Sink::new(self.context.clone())
+    }
+
+    /// What people call the function.
+    fn function(&self) -> &str {
+        &self.context.scope().call.declared.function
     }
 
     fn read<T: Data>(
@@ -157,7 +162,14 @@ impl Invocation {
 /// # Errors
 /// If the value cannot be encoded.
 pub fn one<T: Data>(value: T) -> Result<Output> {
-    encode_owned(value).map(Outputs::One).map(Output)
+    let mut fields = reused();
+    Ok(Output(match add_owned(&mut fields, usize::MAX, value)? {
+        Added::Done(_) => Outputs::Written(fields),
+        Added::Apart(encoded) => {
+            recycle(fields);
+            Outputs::One(encoded)
+        }
+    }))
 }
 
 /// A tuple that becomes one object for each element.

@@ -1,6 +1,7 @@
 //! The worker's side of a session: what it serves, and running it.
 
 mod actor;
+mod call;
 mod context;
 mod executor;
 mod inbox;
@@ -18,6 +19,7 @@ use crate::link::{Listener, Opening, open};
 use crate::{Error, Result};
 
 pub use actor::{ClassDefinition, MethodDefinition, build, call_mut, call_shared};
+pub(crate) use call::Call;
 pub use context::Context;
 pub(crate) use inbox::Inbox;
 pub use invocation::{Invocation, Running, many, one, user_error};

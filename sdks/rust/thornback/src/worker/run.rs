@@ -79,11 +79,35 @@ impl Given {
         }
     }
 
+    /// Whether all of them can be read here and now.
+    pub(super) fn are_at_hand(&self) -> bool {
+        match self {
+            Given::Plain(_) => true,
+            Given::Any(args) => !args.iter().any(is_far),
+        }
+    }
+
+    /// Those that lie where this process cannot see them.
+    pub(super) fn far(&mut self) -> impl Iterator<Item = &mut v1::Arg> {
+        let args = match self {
+            Given::Plain(_) => None,
+            Given::Any(args) => Some(args),
+        };
+        args.into_iter().flatten().filter(|arg| is_far(arg))
+    }
+
     /// The keyword of the first one, empty where it is positional; `None` if there is none.
     pub(super) fn first_keyword(&self) -> Option<&str> {
         match self {
             Given::Plain(args) => args.next_keyword(),
             Given::Any(args) => args.front().map(|arg| arg.keyword.as_str()),
         }
+    }
+}
+
+fn is_far(arg: &v1::Arg) -> bool {
+    match &arg.arg {
+        Some(v1::arg::Arg::Stored(stored)) => stored.location.is_none_or(|location| location.arena == 0),
+        _ => false,
     }
 }

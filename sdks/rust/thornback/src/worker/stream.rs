@@ -1,7 +1,6 @@
 //! Functions that yield.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
 
@@ -10,7 +9,7 @@ use thornback_wire::convert::WireId;
 use thornback_wire::v1;
 
 use super::Context;
-use super::inbox::Call;
+use super::call::Call;
 use super::invocation::{Output, Outputs};
 use crate::link::Item;
 use crate::object::store_result;
@@ -21,18 +20,22 @@ use crate::{Error, Result};
 /// Where the items of a stream go: to the node, as fast as the consumer takes them.
 pub struct Sink {
     context: Context,
-    call: Arc<Call>,
     window: u64,
 }
 
 impl Sink {
-    pub(super) fn new(context: Context, call: Arc<Call>, window: u32) -> Sink {
-        Sink { context, call, window: window.into() }
+    pub(super) fn new(context: Context) -> Sink {
+        let window = context.scope().call.declared.stream_window.into();
+        Sink { context, window }
+    }
+
+    fn call(&self) -> &Call {
+        &self.context.scope().call
     }
 
     async fn send(&self, encoded: Encoded) -> Result<()> {
         self.room().await;
-        let index = self.call.yielded.load(Ordering::Relaxed);
+        let index = self.call().yielded.load(Ordering::Relaxed);
         let Encoded { value, keep } = encoded;
         let link = &self.context.link;
         let result = if link.is_inline(&value) {
@@ -42,8 +45,8 @@ impl Sink {
                 .map_err(|_| Error::invalid("a stream has more items than can be numbered"))?;
             store_result(
                 &self.context,
-                self.call.task,
-                self.call.attempt,
+                self.context.task_id(),
+                self.call().attempt,
                 number,
                 Encoded { value, keep: Default::default() },
             )
@@ -51,18 +54,19 @@ impl Sink {
             v1::result::Result::Stored(true)
         };
         let item = Some(v1::Result { result: Some(result) });
-        let item = v1::Yield { task: self.call.task.write(), attempt: self.call.attempt, index, item };
+        let item =
+            v1::Yield { task: self.context.task_id().write(), attempt: self.call().attempt, index, item };
         let item = Box::new(v1::client_op::Op::Yield(Box::new(item)));
         link.push_lazily(|outbox| outbox.push(Item::Op(item)));
         link.nudge();
         drop(keep);
-        self.call.yielded.store(index + 1, Ordering::Relaxed);
+        self.call().yielded.store(index + 1, Ordering::Relaxed);
         Ok(())
     }
 
     /// Waits while the consumer is too far behind. Meanwhile others may have the processor: what consumes the items, perhaps.
     async fn room(&self) {
-        let (call, window) = (&self.call, self.window);
+        let (call, window) = (self.call(), self.window);
         let yielded = call.yielded.load(Ordering::Relaxed);
         let mut waiting = None;
         poll_fn(|cx| {

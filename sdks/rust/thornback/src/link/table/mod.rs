@@ -64,6 +64,7 @@ pub(super) struct Table {
     replies: HashMap<u64, oneshot::Sender<Result<v1::reply::Reply>>>,
     timers: BinaryHeap<Reverse<Alarm>>,
     counts: Counts,
+    graves: Vec<Weak<Slot>>,
     /// Nobody holds the session any more.
     pub(super) closing: bool,
     /// Those who wait for the end of the session; dropped then.
@@ -110,6 +111,7 @@ impl Table {
             replies: HashMap::new(),
             timers: BinaryHeap::new(),
             counts: Counts::default(),
+            graves: Vec::new(),
             closing: false,
             closers: Vec::new(),
         }
@@ -303,8 +305,13 @@ impl Table {
         } else if let std::collections::hash_map::Entry::Occupied(mut entry) = self.objects.entry(id)
             && entry.get_mut().prune()
         {
-            entry.remove();
+            self.graves.push(entry.remove().first);
         }
+    }
+
+    /// What is left of slots whose refs are gone.
+    pub(super) fn graves(&mut self) -> &mut Vec<Weak<Slot>> {
+        &mut self.graves
     }
 
     fn fetch(&mut self, id: ObjectId, slot: Weak<FetchSlot>, session: &mut Session) {
