@@ -10,7 +10,6 @@ import { type ActorOptions as WireOptions, ActorOptionsSchema, CreateActorSchema
 import { CreateNamedActorSchema } from "./gen/thornback/v1/control_pb.js";
 import { ArgSchema, ValueSchema } from "./gen/thornback/v1/value_pb.js";
 import { type Reference, REFERENCE, type Referring } from "./reference.js";
-import type { Ref } from "./object.js";
 import { type ActorOptions, type CallOptions, declare } from "./options.js";
 import type { Runtime } from "./runtime.js";
 import { fromBytes, type Id, toBytes, toHex } from "./session/ids.js";
@@ -101,7 +100,7 @@ export class ActorClass<T extends object, A extends readonly unknown[] = readonl
       declaration,
       wire,
       done: () => {
-        for (const ref of keep) (ref as Ref<unknown>).dispose();
+        for (const ref of keep ?? []) ref.dispose();
       },
     };
   }

@@ -20,42 +20,51 @@ export class Keywords {
   }
 }
 
+/** The arguments of a call on their way. */
+export interface EncodedArgs {
+  readonly wire: WireArg[];
+  /** Refs of what was put for this call. */
+  keep: Ref<unknown>[] | undefined;
+  /** Objects that may not be stored yet. */
+  storing: Id[] | undefined;
+  /** Bytes of small arguments. */
+  inline: number;
+}
+
 /** The arguments of a call as they travel. Large ones are put first. */
-export function encodeArgs(runtime: Runtime, args: readonly unknown[]): { wire: WireArg[]; keep: unknown[]; storing: Id[] } {
-  const wire: WireArg[] = [];
-  const keep: unknown[] = [];
-  const storing: Id[] = [];
-  let inline = 0;
-  const add = (value: unknown, keyword: string, place: number): void => {
-    if (value instanceof Ref) {
-      const { slot } = value;
-      if (value.runtime !== runtime) throw errorOf("INVALID_ARGUMENT", `${nameOf(keyword, place)} is a ref of another session`);
-      if (slot.state === State.Failed && !slot.counted) throw slot.error!;
-      wire.push({ keyword, ref: slot.id, value: undefined });
-      if (!slot.ready) storing.push(slot.id);
-      return;
-    }
-    const encoded = encodeValue(value, typeof value === "object" ? nameOf(keyword, place) : "an argument");
-    const bytes = payloadBytes(encoded);
-    if (bytes > runtime.session.inlineBytes || inline + bytes > ARGS_BYTES_MAX) {
-      const ref = runtime.put(value);
-      keep.push(ref);
-      storing.push(ref.slot.id);
-      wire.push({ keyword, ref: ref.slot.id, value: undefined });
-      return;
-    }
-    inline += bytes;
-    wire.push({ keyword, ref: "", value: encoded });
-  };
+export function encodeArgs(runtime: Runtime, args: readonly unknown[]): EncodedArgs {
+  const encoded: EncodedArgs = { wire: [], keep: undefined, storing: undefined, inline: 0 };
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
     if (arg instanceof Keywords && i === args.length - 1) {
-      for (const [name, value] of Object.entries(arg.values)) add(value, name, i);
+      for (const [name, value] of Object.entries(arg.values)) add(runtime, encoded, value, name, i);
     } else {
-      add(arg, "", i);
+      add(runtime, encoded, arg, "", i);
     }
   }
-  return { wire, keep, storing };
+  return encoded;
+}
+
+function add(runtime: Runtime, to: EncodedArgs, value: unknown, keyword: string, place: number): void {
+  if (value instanceof Ref) {
+    const { slot } = value;
+    if (value.runtime !== runtime) throw errorOf("INVALID_ARGUMENT", `${nameOf(keyword, place)} is a ref of another session`);
+    if (slot.state === State.Failed && !slot.counted) throw slot.error!;
+    to.wire.push({ keyword, ref: slot.id, value: undefined });
+    if (!slot.ready) (to.storing ??= []).push(slot.id);
+    return;
+  }
+  const encoded = encodeValue(value, typeof value === "object" ? nameOf(keyword, place) : "an argument");
+  const bytes = payloadBytes(encoded);
+  if (bytes > runtime.session.inlineBytes || to.inline + bytes > ARGS_BYTES_MAX) {
+    const ref = runtime.put(value);
+    (to.keep ??= []).push(ref);
+    (to.storing ??= []).push(ref.slot.id);
+    to.wire.push({ keyword, ref: ref.slot.id, value: undefined });
+    return;
+  }
+  to.inline += bytes;
+  to.wire.push({ keyword, ref: "", value: encoded });
 }
 
 /** What an argument is called in errors. */

@@ -141,14 +141,9 @@ export class Runtime implements Handler, Referrer {
     if (actor === undefined) writeSubmit(session.begin(), task, declaration, wire, parent);
     else writeCall(session.begin(), task, actor, declaration, wire, parent);
     session.end();
-    for (const object of storing) {
-      this.#store.depend(object, (error) => {
-        this.#failOutputs(task, error);
-        this.cancel(task, {});
-      });
-    }
+    if (storing) this.#dependOn(storing, task);
     // The node has counted them by now.
-    for (const ref of keep) (ref as Ref<unknown>).dispose();
+    if (keep) for (const ref of keep) ref.dispose();
     if (returns === "stream") {
       const slot = new StreamSlot(task);
       this.#streams.set(task, new WeakRef(slot));
@@ -156,6 +151,16 @@ export class Runtime implements Handler, Referrer {
     }
     if (returns === 1) return this.#expect(output(task, 0));
     return Array.from({ length: returns }, (_, i) => this.#expect(output(task, i)));
+  }
+
+  /** Fails a call if one of the objects that it was sent with gets no room. */
+  #dependOn(storing: readonly Id[], task: Id): void {
+    for (const object of storing) {
+      this.#store.depend(object, (error) => {
+        this.#failOutputs(task, error);
+        this.cancel(task, {});
+      });
+    }
   }
 
   /** A ref to an object that this session makes, and is told of unasked. */

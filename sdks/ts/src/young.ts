@@ -4,7 +4,7 @@
 
 import type { Hold } from "./slot.js";
 
-/** How long a ref is held that nobody disposes of, if the program returns to its event loop. */
+/** How long a ref is held that nobody disposes of, if the program returns to its event loop: less than it rests before garbage is collected. */
 const HELD_MS = 100;
 /** At so many it is looked which were disposed of. */
 const HELD_MAX = 4096;
