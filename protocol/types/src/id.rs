@@ -31,6 +31,7 @@ impl Id {
 
     /// The trailing index.
     #[must_use]
+    #[inline]
     pub fn index(self) -> u32 {
         let [.., a, b, c, d] = self.0;
         u32::from_be_bytes([a, b, c, d])
@@ -38,6 +39,7 @@ impl Id {
 
     /// The same prefix with another index.
     #[must_use]
+    #[inline]
     pub fn with_index(self, index: u32) -> Id {
         let mut bytes = self.0;
         bytes[12..].copy_from_slice(&index.to_be_bytes());
@@ -115,6 +117,7 @@ ids! {
 impl TaskId {
     /// Return value or stream item number `i`, from 0.
     #[must_use]
+    #[inline]
     pub fn output(self, i: u32) -> ObjectId {
         ObjectId(self.0.with_index(i.saturating_add(1)))
     }
@@ -123,6 +126,7 @@ impl TaskId {
 impl ObjectId {
     /// The task that would make this object, if it is an output of one. (A put object has a prefix that no task has.)
     #[must_use]
+    #[inline]
     pub fn task(self) -> TaskId {
         TaskId(self.0.with_index(0))
     }

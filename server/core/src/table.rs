@@ -264,6 +264,19 @@ impl<K: Key, V> Table<K, V> {
         Some(value)
     }
 
+    /// Changes what has the key, and removes it unless it is to stay. Whether there was anything.
+    pub(crate) fn change(&mut self, key: &K, change: impl FnOnce(&mut V) -> bool) -> bool {
+        let (name, place) = key.split();
+        let Some(page) = self.find(name) else { return false };
+        let page = &mut self.pages[page as usize];
+        let Some(value) = page.get_mut(place) else { return false };
+        if !change(value) {
+            page.discard(place);
+            self.len -= 1;
+        }
+        true
+    }
+
     /// Removes what nobody looks at any more.
     pub(crate) fn discard(&mut self, key: &K) {
         let (name, place) = key.split();
@@ -403,6 +416,17 @@ mod tests {
                 0 => {
                     table.insert(key, i);
                     map.insert(key, i);
+                }
+                1 if bits & 64 == 0 => {
+                    let changed = table.change(&key, |value| {
+                        *value += 3;
+                        *value % 2 == 0
+                    });
+                    assert_eq!(changed, map.contains_key(&key));
+                    map.entry(key).and_modify(|value| *value += 3);
+                    if map.get(&key).is_some_and(|value| value % 2 != 0) {
+                        map.remove(&key);
+                    }
                 }
                 1 => {
                     let value = table.get_or_insert_with(key, || i);

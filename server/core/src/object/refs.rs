@@ -46,12 +46,13 @@ impl Node {
     /// One count less by the session; nothing if it has none.
     pub(crate) fn session_drop(&mut self, session: SessionId, object: ObjectId) {
         let Some(state) = self.sessions.get_mut(&session) else { return };
-        let Some(count) = state.held.get_mut(&object) else { return };
-        *count -= 1;
-        if *count == 0 {
-            state.held.remove(&object);
+        let was_held = state.held.change(&object, |count| {
+            *count -= 1;
+            *count > 0
+        });
+        if was_held {
+            self.release(object, 1);
         }
-        self.release(object, 1);
     }
 
     pub(crate) fn hold(&mut self, object: ObjectId) {
@@ -61,14 +62,16 @@ impl Node {
     }
 
     pub(crate) fn release(&mut self, object: ObjectId, counts: u32) {
-        if let Some(record) = self.objects.get_mut(&object) {
+        let me = self.me;
+        let mut is_unreferenced = false;
+        self.objects.change(&object, |record| {
             record.count = record.count.saturating_sub(counts);
-            if record.count == 0 {
-                if record.is_lone(object, self.me) {
-                    return self.objects.discard(&object);
-                }
-                self.unreferenced(object);
-            }
+            let is_over = record.count == 0 && record.is_lone(object, me);
+            is_unreferenced = record.count == 0 && !is_over;
+            !is_over
+        });
+        if is_unreferenced {
+            self.unreferenced(object);
         }
     }
 

@@ -136,9 +136,9 @@ impl Node {
         session: SessionId,
         id: TaskId,
         attempt: u32,
-        outputs: &mut Vec<Output>,
+        outputs: &mut [Output],
     ) -> bool {
-        let [Output::Value(value)] = &mut outputs[..] else { return false };
+        let [Output::Value(value)] = outputs else { return false };
         if !self.config.short_way {
             return false;
         }
