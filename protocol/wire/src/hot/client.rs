@@ -87,6 +87,17 @@ impl Args {
         taken
     }
 
+    /// The next argument if it is a positional one; else it stays.
+    #[inline]
+    pub fn take_positional<R>(&mut self, read: impl FnOnce(Plain<'_>) -> R) -> Option<R> {
+        let mut rest = &self.0[..];
+        let (_, value) = next_arg(&self.0, &mut rest).filter(|(keyword, _)| keyword.is_empty())?;
+        let taken = read(value);
+        let left = rest.len();
+        self.0.advance(self.0.len() - left);
+        Some(taken)
+    }
+
     /// The keyword of the next one, if there is one.
     #[must_use]
     pub fn next_keyword(&self) -> Option<&str> {

@@ -2,12 +2,12 @@
 //!
 //! Recalls and interrupts are answered by the session's thread from here, however busy the executor is.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
-use thornback_types::{Code, Failure, TaskId};
+use thornback_types::{Code, Failure, Id, TaskId};
 use thornback_wire::v1;
 
 use super::{ClassDefinition, Definition, Run};
@@ -161,11 +161,11 @@ impl Inbox {
 
     /// Gives back those that have not started.
     pub(crate) fn recall(&self, tasks: &[Bytes]) -> Vec<Run> {
-        let recalled: HashSet<TaskId> = tasks.iter().filter_map(|task| TaskId::from_slice(task)).collect();
+        let recalled: IdMap<()> = tasks.iter().filter_map(|task| Some((Id::from_slice(task)?, ()))).collect();
         let mut state = lock(&self.state);
         let mut back = Vec::with_capacity(tasks.len());
         for job in std::mem::take(&mut state.jobs) {
-            if recalled.contains(&job.run.task) {
+            if recalled.contains_key(&job.run.task.0) {
                 back.push(job.run);
             } else {
                 state.jobs.push_back(job);

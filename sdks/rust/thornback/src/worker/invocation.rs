@@ -74,10 +74,7 @@ impl Invocation {
     /// The next argument if it is the plain value that it nearly always is: read where it lies.
     fn next_plain<T: Data>(&mut self, typed: bool) -> Option<Result<T, Unread>> {
         let Given::Plain(args) = &mut self.args else { return None };
-        if !args.next_keyword()?.is_empty() {
-            return None;
-        }
-        args.take(|_, value| decode_plain(value, typed))
+        args.take_positional(|value| decode_plain(value, typed))
     }
 
     fn take(&mut self, name: &str) -> Result<v1::Arg> {
