@@ -163,6 +163,7 @@ class TestCredit:
             second = runtime.put("later")
             runtime.session.flush(block=False)
             assert runtime.session.pending, "no credit is left"
+            assert not runtime.session.sendable, "the keeper would look every millisecond whether it can be sent"
             credit = session_pb2.ServerOp()
             credit.credit.bytes = 3000
             peer.say(credit, counted=False)

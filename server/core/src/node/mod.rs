@@ -1,6 +1,7 @@
 //! One server process: its sessions, workers, queue and objects. The nouns that a user knows (task, actor, object) have folders of their own;
 //! here is what belongs to the process.
 
+mod ahead;
 pub(crate) mod bundle;
 mod interface;
 mod leftovers;

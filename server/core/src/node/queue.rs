@@ -13,15 +13,13 @@ use thornback_types::{Code, Failure, JobId, PlacementGroupId, Resources, Session
 
 use crate::effect::{Message, Stop};
 use crate::message::RunOutcome;
+use crate::node::ahead::{Estimate, Heard};
 use crate::node::bundle::group_gone;
 use crate::node::timer::Timer;
-use crate::node::worker::{OVERTAKE_AFTER, WorkerState};
+use crate::node::worker::{BEGIN_WITHIN, OVERTAKE_AFTER, WorkerState};
 use crate::node::{Node, Taken};
 use crate::task::{Kind, RunState};
 
-/// Work that is sent ahead to a worker, in time. More would not make it faster, and would be in the wrong place when another becomes free.
-const AHEAD: Duration = Duration::from_millis(2);
-const AHEAD_TASKS_MAX: u64 = 256;
 /// A class that others wait for gives its workers up after this long.
 const TURN: Duration = Duration::from_millis(10);
 
@@ -47,8 +45,8 @@ pub(crate) struct Class {
     pub(crate) key: Arc<ClassKey>,
     pub(crate) queue: VecDeque<TaskId>,
     pub(crate) leased: Vec<WorkerId>,
-    /// Mean time of a task in nanoseconds, once one has run.
-    pub(crate) mean: Option<u64>,
+    /// How long its tasks take.
+    pub(crate) estimate: Estimate,
     /// Tasks whose arguments are being brought near.
     pub(crate) staging: usize,
     /// This node can never run it.
@@ -123,7 +121,7 @@ impl Node {
             key,
             queue: VecDeque::new(),
             leased: Vec::new(),
-            mean: None,
+            estimate: Estimate::default(),
             staging: 0,
             infeasible,
             noticed: false,
@@ -239,7 +237,7 @@ impl Node {
     /// The worker for the first task of a class, if there is one; `may_start` workers if there are too few.
     fn pick_worker(&mut self, id: ClassId, task: TaskId, may_start: bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
-        let (pool, mean) = (class.key.pool, class.mean);
+        let (pool, estimate) = (class.key.pool, class.estimate);
         let mut best: Option<(usize, WorkerId, WorkerState)> = None;
         if !class.key.dedicated {
             for worker in &class.leased {
@@ -264,10 +262,7 @@ impl Node {
             return Some(worker);
         }
         let (running, worker, state) = best?;
-        let ahead = match mean {
-            Some(mean) => (AHEAD.as_nanos() as u64 / mean.max(1)).min(AHEAD_TASKS_MAX),
-            None => 1,
-        };
+        let ahead = estimate.ahead();
         let contended = self.waiting.len() > 1
             && matches!(state, WorkerState::Leased { since, .. } if self.now.since(since) > TURN);
         // A task that may run only once must not be behind another: if the worker died, nobody could tell whether it had started.
@@ -343,15 +338,11 @@ impl Node {
         self.schedule_due = true;
     }
 
-    /// Notes how long a task took; short ones are sent ahead in numbers.
-    pub(crate) fn learn(&mut self, class: ClassId, took: Duration) {
-        let Some(class) = self.classes.get_mut(&class) else { return };
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
-        class.mean = Some(match class.mean {
-            // Answers come in batches at one time, so that a single measure says little: an average over about eight.
-            Some(mean) => mean - mean / 8 + took / 8,
-            None => took,
-        });
+    /// Notes how long a task of a class took.
+    pub(crate) fn learn(&mut self, class: ClassId, heard: Heard) {
+        if let Some(class) = self.classes.get_mut(&class) {
+            class.estimate.note(heard);
+        }
     }
 
     pub(crate) fn arm_overtake(&mut self, id: WorkerId) {
@@ -364,6 +355,8 @@ impl Node {
     }
 
     /// Recalls what waits behind a task that takes long.
+    ///
+    /// A worker that has answered nothing yet may be waiting for a processor itself. It is given longer as long as nobody else could run what it has.
     pub(crate) fn overtake(&mut self, id: WorkerId) {
         let now = self.now;
         let Some(worker) = self.workers.get_mut(&id) else { return };
@@ -371,13 +364,24 @@ impl Node {
         let (WorkerState::Leased { class, .. }, true) = (worker.state, worker.running.len() > 1) else {
             return;
         };
-        let since = worker.head_since;
-        if now.since(since) < OVERTAKE_AFTER {
+        let (took, first) = (now.since(worker.head_since), worker.first);
+        if took < OVERTAKE_AFTER {
             self.arm_overtake(id);
             return;
         }
-        self.learn(class, now.since(since));
+        if first && took < BEGIN_WITHIN && !self.has_room_for(class) {
+            if let Some(worker) = self.workers.get_mut(&id) {
+                worker.overtake_armed = true;
+            }
+            return self.at(now + OVERTAKE_AFTER, Timer::Overtake(id));
+        }
+        self.learn(class, Heard::Nothing(took));
         self.recall(id);
+    }
+
+    /// Whether another worker could be given the resources of a class.
+    fn has_room_for(&self, class: ClassId) -> bool {
+        self.classes.get(&class).is_some_and(|class| self.fitting_bundle(&class.key).is_some())
     }
 
     pub(crate) fn recall(&mut self, id: WorkerId) {

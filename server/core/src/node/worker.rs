@@ -18,6 +18,7 @@ use crate::input::{ExitStatus, Printed, Retries};
 use crate::map::{Map, Seed};
 use crate::message::RunOutcome;
 use crate::node::Node;
+use crate::node::ahead::Heard;
 use crate::node::queue::ClassId;
 use crate::node::timer::Timer;
 
@@ -38,6 +39,8 @@ pub(crate) struct Worker {
     pub(crate) running: VecDeque<TaskId>,
     /// Since when the first of them runs, as far as the node can tell.
     pub(crate) head_since: Time,
+    /// The first of them was sent to it when it had nothing, and it has answered nothing since.
+    pub(crate) first: bool,
     /// Taken from the node, or from this bundle.
     pub(crate) held: Resources,
     pub(crate) bundle: Option<(PlacementGroupId, u32)>,
@@ -64,6 +67,20 @@ pub(crate) enum WorkerState {
 }
 
 impl Worker {
+    /// Notes what it is sent to run.
+    pub(crate) fn sent(&mut self, task: TaskId, now: Time) {
+        if self.running.is_empty() {
+            (self.head_since, self.first) = (now, true);
+        }
+        self.running.push_back(task);
+    }
+
+    /// Notes that it answered, and says what that tells about the task.
+    pub(crate) fn answered(&mut self, now: Time) -> Heard {
+        let took = now.since(std::mem::replace(&mut self.head_since, now));
+        if std::mem::take(&mut self.first) { Heard::First(took) } else { Heard::Next(took) }
+    }
+
     pub(crate) fn is_busy(&self) -> bool {
         !self.running.is_empty() || matches!(self.state, WorkerState::Leased { .. } | WorkerState::Actor(_))
     }
@@ -109,6 +126,7 @@ impl Node {
             state: WorkerState::Starting,
             running: VecDeque::new(),
             head_since: self.now,
+            first: true,
             held: Resources::new(),
             bundle: None,
             lent: None,
@@ -406,6 +424,9 @@ impl Node {
 
 /// How long a task may hold up those sent behind it before they are given to others.
 pub(crate) const OVERTAKE_AFTER: Duration = Duration::from_millis(5);
+
+/// How long a worker that had nothing may take until its first answer before the same is done, where nobody else could run what it has.
+pub(crate) const BEGIN_WITHIN: Duration = Duration::from_millis(100);
 
 /// Adds how a process ended, as far as that is known.
 fn with_status(failure: Failure, status: ExitStatus) -> Failure {

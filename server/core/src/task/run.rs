@@ -127,10 +127,7 @@ impl Node {
         run.state = RunState::Sent;
         run.worker = Some(worker);
         run.sent = now;
-        if w.running.is_empty() {
-            w.head_since = now;
-        }
-        w.running.push_back(task);
+        w.sent(task, now);
         let (attempt, actor, pins, consumed) =
             (run.attempt, run.spec.actor(), std::mem::take(&mut run.pins), run.consumed);
         let setup = match run.spec.kind {
@@ -237,14 +234,13 @@ impl Node {
             return Ok(());
         }
         worker.running.remove(at);
-        let took = now.since(worker.head_since);
-        worker.head_since = now;
+        let answered = worker.answered(now);
         if worker.blocked > 0 && worker.running.is_empty() {
             // It ended without saying that it goes on.
             worker.blocked = 0;
         }
         if let WorkerState::Leased { class, .. } = worker.state {
-            self.learn(class, took);
+            self.learn(class, answered);
         }
         let idle = self.workers.get(&id).is_some_and(|w| w.running.is_empty());
         let outcome = match outcome {

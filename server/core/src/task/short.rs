@@ -117,10 +117,7 @@ impl Node {
         run.state = RunState::Sent;
         run.worker = Some(worker);
         run.sent = self.now;
-        if w.running.is_empty() {
-            w.head_since = self.now;
-        }
-        w.running.push_back(task);
+        w.sent(task, self.now);
         let message = RunMessage { task, attempt: run.attempt, declaration, args, actor: None, setup: None };
         let is_behind = w.running.len() > 1 && !w.overtake_armed;
         self.send(session, Message::Run(message));
@@ -179,8 +176,7 @@ impl Node {
         record.state = ObjectState::Value(value.clone());
         let watcher = record.watcher.take();
         w.running.pop_front();
-        let took = self.now.since(w.head_since);
-        w.head_since = self.now;
+        let answered = w.answered(self.now);
         let is_idle = w.running.is_empty();
         let is_next_doomed =
             w.running.front().and_then(|next| self.runs.get(next)).is_some_and(|run| run.doomed);
@@ -188,7 +184,7 @@ impl Node {
         self.runs.discard(&id);
         self.tasks.discard(&id);
         self.tasks_finished += 1;
-        self.learn(class, took);
+        self.learn(class, answered);
         if let Some(watcher) = watcher {
             let outcome = Outcome::Value(value);
             self.send(watcher, Message::Completion { object: output, outcome });

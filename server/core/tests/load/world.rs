@@ -9,6 +9,9 @@ use thornback_types::{Id, NodeId, ObjectId, Resources, SessionId, TaskId, Time, 
 
 use crate::cast;
 
+/// How often the core hears the time while nothing else comes.
+const TICK_NS: u64 = 1_000_000;
+
 /// Drivers with a pool each, as those have who bring their own code along, and workers that take `TASK_NS` for everything.
 pub struct World {
     core: Core,
@@ -41,6 +44,40 @@ impl World {
             }
         }
         world
+    }
+
+    /// What a crowded machine does: a worker that had nothing to do gets a processor only `latency(n)` nanoseconds after it was sent something, the nth
+    /// time that any did. From then on each of its tasks takes `task` nanoseconds. Goes on until a moment, in nanoseconds.
+    pub fn crowded(&mut self, until: u64, task: u64, latency: impl Fn(u64) -> u64) {
+        let mut next: BTreeMap<SessionId, u64> = BTreeMap::new();
+        let mut woken = 0;
+        loop {
+            for (worker, sent) in &self.workers {
+                if sent.is_empty() {
+                    next.remove(worker);
+                } else if !next.contains_key(worker) {
+                    woken += 1;
+                    next.insert(*worker, self.now + latency(woken) + task);
+                }
+            }
+            let tick = self.now + TICK_NS;
+            let Some((at, worker)) =
+                next.iter().map(|(worker, at)| (*at, *worker)).min().filter(|(at, _)| *at < tick)
+            else {
+                self.now = tick;
+                if self.now > until {
+                    return;
+                }
+                self.handle(Input::Tick);
+                continue;
+            };
+            self.now = self.now.max(at);
+            next.insert(worker, self.now + task);
+            if let Some((task, attempt)) = self.workers.get_mut(&worker).and_then(VecDeque::pop_front) {
+                let outcome = Ok(vec![Output::Value(Value::nil())]);
+                self.op(worker, Op::Done { task, attempt, outcome, yielded: 0 });
+            }
+        }
     }
 
     /// Some time passes, and each worker ends the task that it is at.

@@ -89,7 +89,7 @@ class Keeper:
             if self._stopped:
                 return
             needless += 1
-            if woken or session.pending:
+            if woken or session.sendable:
                 needless = 0
             try:
                 session.flush(block=False)
@@ -98,7 +98,7 @@ class Keeper:
                     session.poll()
                     if session.received != received:
                         needless = 0
-                    if session.pending:
+                    if session.sendable:
                         session.flush(block=False)
             except Exception:
                 # The session keeps why it ended and raises it to whoever waits; there is nobody here to tell.
@@ -131,7 +131,7 @@ class Keeper:
                 return True  # The connection is being resumed.
         self.asleep = True
         # Whoever posts looks at `asleep` after posting, so one of the two sees the other.
-        if session.pending:
+        if session.sendable:
             self.asleep = False
             return not self.prompt
         ready = poll.poll(_SLEEP_MS)

@@ -171,6 +171,11 @@ class Session:
         """Whether something is posted and not sent."""
         return bool(self._ops or self._uncounted or self._resend)
 
+    @property
+    def sendable(self) -> bool:
+        """Whether something is posted that could be sent now: what waits for credit could not, and the node says when it can."""
+        return bool(self._uncounted or ((self._ops or self._resend) and self._granted > self._spent))
+
     def _send_ready(self) -> bool:
         """Sends frames until nothing is left (True) or credit is short (False)."""
         if self._broken or self._closed is not None:
