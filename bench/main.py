@@ -24,19 +24,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="print all rows as JSON and measure nothing")
     parser.add_argument("--system", choices=[*systems.NAMES, "limits"], help="what to measure")
-    parser.add_argument("--noun", choices=list(rows.NOUNS), help="which rows")
+    parser.add_argument("--noun", choices=rows.NOUNS, help="which rows")
     parser.add_argument("--row", action="append", help="only this row of the noun (may be given more than once)")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long a row is repeated for")
     parser.add_argument("--grace", type=float, default=120.0, help="seconds more after which a row is given up and the program ends")
     args = parser.parse_args()
     if args.list:
-        print(json.dumps([row.described(noun) for noun, module in rows.NOUNS.items() for row in module.ROWS]))
+        print(json.dumps([row.described(noun) for noun in rows.NOUNS for row in rows.load(noun).ROWS]))
         return
     if args.system is None or args.noun is None:
         parser.error("--system and --noun say what to measure")
-    chosen = [row for row in rows.NOUNS[args.noun].ROWS if args.row is None or row.name in args.row]
+    noun = rows.load(args.noun)
+    chosen = [row for row in noun.ROWS if args.row is None or row.name in args.row]
     system = None if args.noun == "limits" else systems.load(args.system)
-    shared = system is not None and not rows.NOUNS[args.noun].STARTS_ITSELF
+    shared = system is not None and not noun.STARTS_ITSELF
     if shared:
         system.start()
     try:

@@ -1,18 +1,17 @@
-"""The rows, by noun. Each module has `ROWS`, and says with `STARTS_ITSELF` whether its rows start a runtime of their own."""
+"""The rows, by noun. Each module has `ROWS`, and says with `STARTS_ITSELF` whether its rows start a runtime of their own.
+
+A module is loaded where its rows are wanted and nowhere else: workers load what they run from here, and would load all of it, numpy included, each time
+that one is started.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import ModuleType
 
-from rows import actors, async_actors, limits, native, objects, placement, runtime, tasks
+NOUNS = ("objects", "tasks", "actors", "async-actors", "placement", "runtime", "native", "limits")
 
-NOUNS: dict[str, ModuleType] = {
-    "objects": objects,
-    "tasks": tasks,
-    "actors": actors,
-    "async-actors": async_actors,
-    "placement": placement,
-    "runtime": runtime,
-    "native": native,
-    "limits": limits,
-}
+
+def load(noun: str) -> ModuleType:
+    """The rows of a noun."""
+    return import_module(f"rows.{noun.replace('-', '_')}")
