@@ -1,7 +1,7 @@
 """The rows, by noun. Each module has `ROWS`, and says with `STARTS_ITSELF` whether its rows start a runtime of their own.
 
-A module is loaded where its rows are wanted and nowhere else: workers load what they run from here, and would load all of it, numpy included, each time
-that one is started.
+A module is loaded where its rows are wanted and nowhere else: workers load what they run from here, and each would load all of it, numpy
+included, when it starts.
 """
 
 from __future__ import annotations

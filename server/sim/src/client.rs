@@ -24,7 +24,6 @@ pub(crate) struct Context<'a> {
 
 /// What it does then.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "each lives for a moment, and most are operations")]
 pub(crate) enum Action {
     Op(Op),
     /// Calls `wake` after a while.
