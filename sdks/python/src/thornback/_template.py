@@ -29,6 +29,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -39,6 +40,9 @@ from thornback._session import unix  # noqa: F401
 
 _LINE_MAX: Final = 64 * 1024
 _IDLE_MS: Final = 50
+"""So long nothing comes before something is imported that is not urgent."""
+_BUSY_S: Final = 0.5
+"""And so long that waits where something comes again and again."""
 
 
 class Template:
@@ -46,8 +50,8 @@ class Template:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
-        self._wanted = False
-        """A child needed `_worker_async`: the next may as well."""
+        self._wanted_by: float | None = None
+        """A child needed `_worker_async`, and the next may as well. Until this moment (`time.monotonic`) the template may be idle first."""
         self._pid = os.getpid()
         self._text = b""
         self._descriptors: deque[int] = deque()
@@ -68,12 +72,11 @@ class Template:
         poll.register(self._wake_read, select.POLLIN)
         poll.register(self._told, select.POLLIN)
         while True:
-            ready = poll.poll(_IDLE_MS if self._wanted else None)
-            if not ready:
-                # Who has asked for a worker has it; now there is time for what only some need.
-                self._wanted = False
+            ready = poll.poll(None if self._wanted_by is None else _IDLE_MS)
+            if self._wanted_by is not None and (not ready or time.monotonic() > self._wanted_by):
+                # Who has asked for a worker has it, so that there is time for what only some need; or there never is.
+                self._wanted_by = None
                 _import(["thornback._worker_async"])
-                continue
             for descriptor, _events in ready:
                 if descriptor == self._wake_read:
                     try:
@@ -84,7 +87,7 @@ class Template:
                 elif descriptor == self._told:
                     # Once is enough.
                     poll.unregister(self._told)
-                    self._wanted = True
+                    self._wanted_by = time.monotonic() + _BUSY_S
                 elif not self._receive():
                     return
 

@@ -25,6 +25,8 @@ class Busy:
     def pending(self) -> bool:
         return self.looks in self.left
 
+    sendable = pending
+
     @property
     def position(self) -> tuple[int, int]:
         return self.looks, 0
