@@ -150,6 +150,11 @@ class TestEnding:
         sending()
 
 
+def grant(amount: int) -> session_pb2.ServerOp:
+    """So many bytes of credit."""
+    return session_pb2.ServerOp(credit=session_pb2.Credit(bytes=amount))
+
+
 class TestCredit:
     def test_sending_stops_without_credit_and_goes_on_with_it(self) -> None:
         peer = Peer(window_bytes=1000)
@@ -164,13 +169,67 @@ class TestCredit:
             runtime.session.flush(block=False)
             assert runtime.session.pending, "no credit is left"
             assert not runtime.session.sendable, "the keeper would look every millisecond whether it can be sent"
-            credit = session_pb2.ServerOp()
-            credit.credit.bytes = 3000
-            peer.say(credit, counted=False)
+            peer.say(grant(3000), counted=False)
             assert peer.op("put").object == second.binary()
             del first
         finally:
             _runtime.current = None
+            peer.cut()
+            runtime.close()
+
+    def test_credit_that_comes_while_nobody_waits_for_it_yet_is_seen(self) -> None:
+        """The keeper may read it after a thread found none and before that thread waits: no more need ever come."""
+        peer = Peer(window_bytes=1000)
+        runtime = runtime_of(peer)
+        session = runtime.session
+        session.keeper.stop()
+        try:
+            refs = [runtime.put(b"x" * 2000)]
+            session.flush()
+            refs.append(runtime.put("later"))
+            send_ready, waited = session._send_ready, []
+
+            def send_ready_and_then_poll() -> bool:
+                sent = send_ready()
+                if not sent and not waited:
+                    waited.append(True)
+                    peer.say(grant(3000), counted=False)
+                    while not session.sendable:
+                        session.poll()
+                return sent
+
+            session._send_ready = send_ready_and_then_poll
+            in_thread(session.flush)()
+            assert waited, "the credit came in between"
+            assert peer.op("put").object == refs[0].binary()
+            assert peer.op("put").object == refs[1].binary()
+        finally:
+            peer.cut()
+            runtime.close()
+
+    def test_a_thread_that_waits_for_credit_goes_on_with_the_window_of_a_new_connection(self) -> None:
+        """What was granted on the connection before is no measure for the new one."""
+        peer = Peer(window_bytes=1000)
+        runtime = runtime_of(peer)
+        session = runtime.session
+        session.keeper.stop()
+        try:
+            refs = [runtime.put(b"x" * 2000)]
+            session.flush()
+            peer.frame()
+            peer.say(grant(50_000), counted=False)
+            session.poll()
+            refs.append(runtime.put(b"x" * 90_000))
+            peer.frame()
+            refs.append(runtime.put("later"))
+            flushed = in_thread(session.flush)
+            while not session.led:
+                time.sleep(0.001)
+            peer.cut()
+            peer.wait_for_hello(2)
+            assert peer.op("put").object == refs[2].binary()
+            flushed()
+        finally:
             peer.cut()
             runtime.close()
 

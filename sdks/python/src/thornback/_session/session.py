@@ -163,8 +163,8 @@ class Session:
             if self._leader == threading.get_ident():
                 # A handler must not wait; what is left goes out once it has returned.
                 return
-            granted = self._granted
-            self.wait(lambda granted=granted: self._granted > granted)  # type: ignore[misc]
+            # Not until there is more than there was: the keeper may have read it already, and a new connection begins with less.
+            self.wait(lambda: self.sendable or not self.pending)
 
     @property
     def pending(self) -> bool:
