@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod data;
 mod failure;
 mod id;
 mod resources;
@@ -13,8 +14,9 @@ mod time;
 mod value;
 
 pub use code::{Code, Fault};
+pub use data::Data;
 pub use failure::Failure;
 pub use id::{ActorId, Id, JobId, NodeId, ObjectId, PlacementGroupId, SessionId, TaskId, WorkerId};
 pub use resources::{Amount, ResourceError, Resources, UNITS_PER_WHOLE};
 pub use time::Time;
-pub use value::{Format, Value};
+pub use value::{Format, More, Value};

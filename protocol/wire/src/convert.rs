@@ -8,7 +8,8 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use thornback_types::{
-    ActorId, Code, Failure, Format, Id, JobId, NodeId, ObjectId, PlacementGroupId, Resources, TaskId, Value,
+    ActorId, Code, Data, Failure, Format, Id, JobId, More, NodeId, ObjectId, PlacementGroupId, Resources,
+    TaskId, Value,
 };
 
 use crate::v1;
@@ -214,13 +215,9 @@ impl TryFrom<v1::Value> for Value {
     type Error = Invalid;
 
     fn try_from(value: v1::Value) -> Result<Self, Invalid> {
-        Ok(Self {
-            format: format(value.format)?,
-            data: value.data,
-            buffers: value.buffers,
-            refs: ObjectId::read_all(&value.refs, "refs")?,
-            schema: schema(value.schema),
-        })
+        let (buffers, schema) = (value.buffers, schema(value.schema));
+        let more = More { buffers, refs: ObjectId::read_all(&value.refs, "refs")?, schema };
+        Ok(Value::new(format(value.format)?, value.data).with(more))
     }
 }
 
@@ -234,13 +231,14 @@ fn schema(name: String) -> Bytes {
 }
 
 impl From<Value> for v1::Value {
-    fn from(value: Value) -> Self {
+    fn from(mut value: Value) -> Self {
+        let More { buffers, refs, schema } = value.take_more();
         Self {
             format: format_number(value.format),
-            data: value.data,
-            refs: ObjectId::write_all(&value.refs),
-            buffers: value.buffers,
-            schema: text(&value.schema),
+            data: value.data.into(),
+            refs: ObjectId::write_all(&refs),
+            buffers,
+            schema: text(&schema),
         }
     }
 }
@@ -339,10 +337,18 @@ impl Compact for Bytes {
     }
 }
 
+impl Compact for Data {
+    fn compact(&mut self, frame_bytes: usize) {
+        if self.len() < frame_bytes / 2 {
+            *self = Self::copy(self);
+        }
+    }
+}
+
 impl Compact for Value {
     fn compact(&mut self, frame_bytes: usize) {
         self.data.compact(frame_bytes);
-        for buffer in &mut self.buffers {
+        for buffer in self.buffers_mut() {
             buffer.compact(frame_bytes);
         }
     }
@@ -377,13 +383,10 @@ mod tests {
 
     #[test]
     fn a_value_comes_back() {
-        let value = Value {
-            format: Format::Private,
-            data: Bytes::from_static(b"data"),
-            buffers: vec![Bytes::new(), Bytes::from_static(b"buffer")],
-            refs: vec![object(1), object(2)],
-            schema: Bytes::from_static(b"python/pickle5"),
-        };
+        let value = Value::new(Format::Private, &b"data"[..])
+            .with_buffers(vec![Bytes::new(), Bytes::from_static(b"buffer")])
+            .with_refs(vec![object(1), object(2)])
+            .with_schema("python/pickle5");
         assert_eq!(Value::try_from(v1::Value::from(value.clone())), Ok(value));
     }
 
@@ -397,8 +400,7 @@ mod tests {
 
     #[test]
     fn a_value_over_the_limit_is_refused() {
-        let value =
-            || v1::Value::from(Value { buffers: vec![Bytes::from_static(&[0; 3])], ..Value::raw("123") });
+        let value = || v1::Value::from(Value::raw("123").with_buffers(vec![Bytes::from_static(&[0; 3])]));
         assert!(inline_value(value(), 6).is_ok());
         assert_eq!(inline_value(value(), 5).unwrap_err().code(), Code::LimitExceeded);
     }

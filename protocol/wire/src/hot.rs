@@ -12,7 +12,7 @@ pub mod client;
 use bytes::Bytes;
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 use prost::{DecodeError, Message};
-use thornback_types::{ActorId, Format, Id, ObjectId, TaskId, Value};
+use thornback_types::{ActorId, Data, Format, Id, More, ObjectId, TaskId, Value};
 
 use crate::v1::{self, client_op};
 
@@ -219,8 +219,8 @@ fn value(mut rest: &[u8]) -> Option<Value> {
             _ => return None,
         }
     }
-    let data = data.map_or_else(Bytes::new, Bytes::copy_from_slice);
-    Some(Value { format: format?, data, buffers, refs, schema: schema.unwrap_or_default() })
+    let value = Value::new(format?, Data::copy(data.unwrap_or_default()));
+    Some(value.with(More { buffers, refs, schema: schema.unwrap_or_default() }))
 }
 
 /// Text as bytes; nearly all of it is empty or one of a few names, and those need no allocation.
@@ -373,10 +373,14 @@ fn arg_len(keyword: &[u8], value: &Value) -> usize {
 
 fn value_len(value: &Value) -> usize {
     let some = |bytes: &[u8]| if bytes.is_empty() { 0 } else { field_len(bytes.len()) };
-    2 + some(&value.data)
-        + value.refs.len() * ID_BYTES
-        + value.buffers.iter().map(|buffer| field_len(buffer.len())).sum::<usize>()
-        + some(&value.schema)
+    let plain = 2 + some(&value.data);
+    if value.is_plain() {
+        return plain;
+    }
+    plain
+        + value.refs().len() * ID_BYTES
+        + value.buffers().iter().map(|buffer| field_len(buffer.len())).sum::<usize>()
+        + some(value.schema())
 }
 
 fn put_value(key: u8, value: &Value, to: &mut Vec<u8>) {
@@ -385,14 +389,17 @@ fn put_value(key: u8, value: &Value, to: &mut Vec<u8>) {
     if !value.data.is_empty() {
         put_bytes(0x12, &value.data, to);
     }
-    for object in &value.refs {
+    if value.is_plain() {
+        return;
+    }
+    for object in value.refs() {
         put_id(0x1a, object.0, to);
     }
-    for buffer in &value.buffers {
+    for buffer in value.buffers() {
         put_bytes(0x22, buffer, to);
     }
-    if !value.schema.is_empty() {
-        put_bytes(0x2a, &value.schema, to);
+    if !value.schema().is_empty() {
+        put_bytes(0x2a, value.schema(), to);
     }
 }
 

@@ -171,7 +171,7 @@ pub enum Outcome {
 impl Outcome {
     /// Whether whoever is told of it learns of other objects.
     pub(crate) fn has_refs(&self) -> bool {
-        matches!(self, Outcome::Value(value) if !value.refs.is_empty())
+        matches!(self, Outcome::Value(value) if !value.refs().is_empty())
     }
 }
 

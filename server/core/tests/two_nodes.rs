@@ -138,7 +138,7 @@ impl Two {
     }
 
     fn done(&mut self, who: (usize, SessionId), task: TaskId, refs: Vec<ObjectId>) {
-        let value = Value { refs, ..Value::nil() };
+        let value = Value::nil().with_refs(refs);
         self.op(who, Op::Done { task, attempt: 1, outcome: Ok(vec![Output::Value(value)]), yielded: 0 });
     }
 
@@ -167,7 +167,7 @@ fn id(counter: u32, index: u32) -> Id {
 }
 
 fn inside(refs: Vec<ObjectId>) -> Arg {
-    Arg { keyword: bytes::Bytes::new(), value: ArgValue::Value(Value { refs, ..Value::nil() }) }
+    Arg { keyword: bytes::Bytes::new(), value: ArgValue::Value(Value::nil().with_refs(refs)) }
 }
 
 fn text(text: &'static str) -> Value {

@@ -754,7 +754,7 @@ impl Driver {
         let session = self.ids.session;
         cx.history.outcome(session, object, &outcome);
         let ready = match outcome {
-            Outcome::Value(value) => Ready::Value(value.refs),
+            Outcome::Value(value) => Ready::Value(value.refs().to_vec()),
             Outcome::Stored(_) => Ready::Stored,
             Outcome::Failure(_) => Ready::Failed,
         };

@@ -137,12 +137,12 @@ pub(crate) const PASSES_ON: u64 = 0x7061_7373_6573_6f6e;
 
 /// What an argument passes on, if that is all that it is for.
 pub(crate) fn passed_on(value: &Value) -> Option<ObjectId> {
-    value.refs.first().copied().filter(|_| value_word(value) == Some(PASSES_ON))
+    value.refs().first().copied().filter(|_| value_word(value) == Some(PASSES_ON))
 }
 
 /// A value that holds a word and refers to objects.
 pub(crate) fn word_value(word: u64, refs: Vec<ObjectId>) -> Value {
-    Value { refs, ..Value::raw(Bytes::copy_from_slice(&word.to_le_bytes())) }
+    Value::raw(Bytes::copy_from_slice(&word.to_le_bytes())).with_refs(refs)
 }
 
 /// The word that a value holds.

@@ -45,7 +45,7 @@ impl Plain<'_> {
     /// The value, as a slice of its frame.
     #[must_use]
     pub fn to_value(self) -> Value {
-        Value { format: self.format, data: self.share(), ..Value::default() }
+        Value::new(self.format, self.share())
     }
 }
 

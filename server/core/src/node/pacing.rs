@@ -197,8 +197,8 @@ pub(crate) fn weight(args: &[Arg], returns: Returns) -> u64 {
                 ArgValue::Ref(_) => 0,
                 ArgValue::Value(value) => {
                     value.data.len()
-                        + value.buffers.iter().map(bytes::Bytes::len).sum::<usize>()
-                        + 16 * value.refs.len()
+                        + value.buffers().iter().map(bytes::Bytes::len).sum::<usize>()
+                        + 16 * value.refs().len()
                 }
             }
             + size_of::<Arg>()

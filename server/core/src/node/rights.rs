@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use thornback_types::{JobId, ObjectId, PlacementGroupId, SessionId, TaskId};
+use thornback_types::{JobId, ObjectId, PlacementGroupId, SessionId, TaskId, Value};
 
 use crate::input::{Arg, ArgValue, Output};
 use crate::node::session::{Session, is_of};
@@ -125,15 +125,13 @@ impl Node {
     }
 
     /// Takes those that a session has no right to out of the refs of a value, which would else give them to whoever reads it.
-    pub(crate) fn screen_refs(&self, session: SessionId, refs: &mut Vec<ObjectId>) {
-        if !refs.is_empty() {
-            refs.retain(|object| self.may_use(session, *object));
-        }
+    pub(crate) fn screen_refs(&self, session: SessionId, value: &mut Value) {
+        value.retain_refs(|object| self.may_use(session, *object));
     }
 
     pub(crate) fn screen_output(&self, session: SessionId, output: &mut Output) {
         if let Output::Value(value) = output {
-            self.screen_refs(session, &mut value.refs);
+            self.screen_refs(session, value);
         }
     }
 
@@ -142,11 +140,11 @@ impl Node {
         let mut denied = Ok(());
         for arg in args {
             match &mut arg.value {
-                ArgValue::Value(value) => self.screen_refs(session, &mut value.refs),
+                ArgValue::Value(value) => self.screen_refs(session, value),
                 ArgValue::Ref(object) if self.may_use(session, *object) => {}
                 ArgValue::Ref(object) => {
                     denied = denied.and(Err(Box::new(unknown(*object))));
-                    arg.value = ArgValue::Value(thornback_types::Value::nil());
+                    arg.value = ArgValue::Value(Value::nil());
                 }
             }
         }

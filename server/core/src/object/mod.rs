@@ -185,7 +185,7 @@ impl ObjectRecord {
     /// What the value refers to.
     pub(crate) fn contained(&self) -> &[ObjectId] {
         match &self.state {
-            ObjectState::Value(value) => &value.refs,
+            ObjectState::Value(value) => value.refs(),
             _ => self.rare.as_ref().map_or(&[], |rare| &rare.refs),
         }
     }

@@ -13,7 +13,7 @@ impl Node {
     /// Stores a small value.
     pub(crate) fn put(&mut self, session: SessionId, object: ObjectId, mut value: Value) -> Taken {
         self.check_new(object)?;
-        self.screen_refs(session, &mut value.refs);
+        self.screen_refs(session, &mut value);
         if value.size() as u64 > self.config.inline_bytes {
             return Err(Box::new(Failure::new(
                 Code::LimitExceeded,
@@ -57,7 +57,7 @@ impl Node {
         let (unused, has_bytes) = (record.count == 0, record.copy != Copy::None || record.on_disk);
         let was_stored = record.rare.as_ref().is_some_and(|rare| !rare.refs.is_empty());
         if let Outcome::Value(value) = &outcome {
-            for inner in &value.refs {
+            for inner in value.refs() {
                 self.hold(*inner);
             }
         }

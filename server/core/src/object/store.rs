@@ -370,7 +370,7 @@ impl Node {
         }
         let Some(record) = self.objects.get_mut(&object) else { return Ok(()) };
         record.copy = Copy::Here(location);
-        self.screen_refs(session, &mut refs);
+        refs.retain(|object| self.may_use(session, *object));
         self.note_contents(object, refs);
         if let Some(state) = self.sessions.get_mut(&session) {
             state.creating.remove(&object);

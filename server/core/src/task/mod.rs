@@ -169,14 +169,14 @@ impl TaskSpec {
     fn args_refs(&self) -> impl Iterator<Item = ObjectId> + '_ {
         self.args.iter().flat_map(|arg| match &arg.value {
             ArgValue::Ref(object) => std::slice::from_ref(object).iter().copied(),
-            ArgValue::Value(value) => value.refs.iter().copied(),
+            ArgValue::Value(value) => value.refs().iter().copied(),
         })
     }
 
     /// Whether the caller can take a value.
     pub(crate) fn reads(&self, value: &Value) -> bool {
         value.format != Format::Private
-            || self.declaration.accepts.iter().any(|format| format.as_bytes() == &*value.schema)
+            || self.declaration.accepts.iter().any(|format| format.as_bytes() == value.schema())
     }
 
     /// Why the caller cannot take a result: it is in a private format that it did not say it reads.
@@ -185,7 +185,7 @@ impl TaskSpec {
         if self.reads(value) {
             return None;
         }
-        let schema = String::from_utf8_lossy(&value.schema);
+        let schema = String::from_utf8_lossy(value.schema());
         let message = format!(
             "{} returned a value in the private format {schema:?}, which its caller does not read. Return plain data (MessagePack), Arrow or tensors between languages.",
             self.declaration.name,

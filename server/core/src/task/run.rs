@@ -196,10 +196,10 @@ impl Node {
                 },
             };
             if value.format == Format::Private
-                && !worker.formats.iter().any(|format| format.as_bytes() == &*value.schema)
+                && !worker.formats.iter().any(|format| format.as_bytes() == value.schema())
             {
                 let reads = if worker.formats.is_empty() { "none".into() } else { worker.formats.join(", ") };
-                let schema = String::from_utf8_lossy(&value.schema);
+                let schema = String::from_utf8_lossy(value.schema());
                 let message = format!(
                     "An argument of {} is in the private format {schema:?}, and its worker reads {reads}. Pass plain data (MessagePack), Arrow or tensors between languages.",
                     run.spec.declaration.name,
@@ -392,7 +392,7 @@ impl Node {
 /// What an output refers to.
 pub(crate) fn refs_of(output: &RemoteOutput) -> Vec<ObjectId> {
     match output {
-        RemoteOutput::Value(value) => value.refs.clone(),
+        RemoteOutput::Value(value) => value.refs().to_vec(),
         RemoteOutput::Stored { refs, .. } => refs.clone(),
     }
 }

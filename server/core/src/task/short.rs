@@ -28,7 +28,7 @@ pub(crate) fn is_plain(declaration: &Declaration) -> bool {
 }
 
 fn is_inline(arg: &Arg) -> bool {
-    matches!(&arg.value, ArgValue::Value(value) if value.refs.is_empty())
+    matches!(&arg.value, ArgValue::Value(value) if value.refs().is_empty())
 }
 
 impl Node {
@@ -169,7 +169,7 @@ impl Node {
             && record.is_pending()
             && record.is_plain()
             && record.count > 0
-            && value.refs.is_empty()
+            && value.refs().is_empty()
             && spec.reads(value);
         let (WorkerState::Leased { class, .. }, true) = (w.state, is_plain) else { return false };
         let value = std::mem::take(value);

@@ -188,7 +188,7 @@ impl Both {
     fn arg(&mut self) -> Option<Arg> {
         let value = match self.below(12) {
             0 | 1 => ArgValue::Ref(self.any(&self.promised.clone())?.1),
-            2 => ArgValue::Value(Value { refs: vec![self.any(&self.promised.clone())?.1], ..Value::nil() }),
+            2 => ArgValue::Value(Value::nil().with_refs(vec![self.any(&self.promised.clone())?.1])),
             3 => ArgValue::Value(private()),
             _ => ArgValue::Value(Value::raw(vec![1; self.below(5)])),
         };
@@ -213,7 +213,7 @@ impl Both {
             2 => Ok(vec![Output::Value(private())]),
             3 => {
                 let refs = self.any(&self.promised.clone()).map(|(_, object)| object);
-                Ok(vec![Output::Value(Value { refs: refs.into_iter().collect(), ..Value::nil() })])
+                Ok(vec![Output::Value(Value::nil().with_refs(refs.into_iter().collect()))])
             }
             4 => Ok(vec![Output::Stored]),
             5 | 6 => Ok(vec![Output::Value(Value::nil()), Output::Value(Value::nil())]),
@@ -225,7 +225,7 @@ impl Both {
 }
 
 fn private() -> Value {
-    Value { format: Format::Private, schema: Bytes::from_static(b"test/private"), ..Value::raw(vec![3]) }
+    Value::new(Format::Private, vec![3]).with_schema("test/private")
 }
 
 /// The first is as plain as can be.

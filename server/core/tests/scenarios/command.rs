@@ -495,17 +495,13 @@ fn value(world: &mut World, text: &str) -> Parsed<Value> {
         return Ok(Value::nil());
     }
     if let Some(refs) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
-        return Ok(Value { refs: objects(world, &split(refs, ' ')), ..Value::default() });
+        return Ok(Value::default().with_refs(objects(world, &split(refs, ' '))));
     }
     if let Some(size) = text.strip_prefix("bytes(").and_then(|text| text.strip_suffix(')')) {
         return Ok(Value::raw(vec![0; number(size)?]));
     }
     if let Some(schema) = text.strip_prefix("private(").and_then(|text| text.strip_suffix(')')) {
-        return Ok(Value {
-            format: Format::Private,
-            schema: Bytes::copy_from_slice(schema.as_bytes()),
-            ..Value::default()
-        });
+        return Ok(Value::new(Format::Private, Bytes::new()).with_schema(schema.to_owned()));
     }
     let is_text = text.len() >= 2 && text.starts_with('"') && text.ends_with('"');
     is_text.then(|| Value::raw(unquote(text).to_owned())).ok_or_else(|| format!("{text} is no value"))

@@ -159,11 +159,11 @@ fn outcome(world: &World, outcome: &Outcome) -> String {
 }
 
 fn value(world: &World, value: &Value) -> String {
-    let refs = join(value.refs.iter().map(|o| object(world, *o)));
-    match (value.format, value.refs.is_empty()) {
+    let refs = join(value.refs().iter().map(|o| object(world, *o)));
+    match (value.format, value.refs().is_empty()) {
         (_, false) => format!("[{refs}]"),
         (Format::MsgPack, _) if *value == Value::nil() => "nil".into(),
-        (Format::Private, _) => format!("private({})", String::from_utf8_lossy(&value.schema)),
+        (Format::Private, _) => format!("private({})", String::from_utf8_lossy(value.schema())),
         _ if value.size() > 40 => format!("bytes({})", value.size()),
         _ => format!("{:?}", String::from_utf8_lossy(&value.data)),
     }

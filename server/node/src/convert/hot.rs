@@ -100,15 +100,13 @@ mod tests {
         let id = |byte| ObjectId(Id([byte; 16]));
         let mut values =
             vec![Value::default(), Value::nil(), Value::raw(vec![7; 127]), Value::raw(vec![7; 128])];
-        values.push(Value {
-            format: Format::Private,
-            data: vec![1; 300].into(),
-            buffers: vec![Bytes::new(), vec![2; 20_000].into()],
-            refs: vec![id(1), id(2)],
-            schema: "sch\u{e9}ma".into(),
-        });
-        values.push(Value { format: Format::Tensor, schema: "<f8".into(), ..Value::default() });
-        values.push(Value { format: Format::Arrow, ..Value::default() });
+        let everything = Value::new(Format::Private, vec![1; 300])
+            .with_buffers(vec![Bytes::new(), vec![2; 20_000].into()])
+            .with_refs(vec![id(1), id(2)])
+            .with_schema("sch\u{e9}ma");
+        values.push(everything);
+        values.push(Value::new(Format::Tensor, Bytes::new()).with_schema("<f8"));
+        values.push(Value::new(Format::Arrow, Bytes::new()));
         values
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use thornback_types::{Code, Failure, ObjectId, TaskId, Value};
+use thornback_types::{Code, Failure, More, ObjectId, TaskId, Value};
 use thornback_wire::object::{Layout, Plan};
 use thornback_wire::v1;
 use tokio::sync::oneshot;
@@ -112,13 +112,9 @@ impl Fetched {
                 .ok_or_else(|| unreadable(&"a buffer lies outside of it"))?;
             Ok(bytes.slice(start..end))
         };
-        Ok(Value {
-            format: layout.format,
-            data: cut(&layout.data)?,
-            buffers: layout.buffers.iter().map(cut).collect::<Result<_>>()?,
-            refs: Vec::new(),
-            schema: layout.schema.into(),
-        })
+        let buffers = layout.buffers.iter().map(cut).collect::<Result<_>>()?;
+        let more = More { buffers, refs: Vec::new(), schema: layout.schema.into() };
+        Ok(Value::new(layout.format, cut(&layout.data)?).with(more))
     }
 }
 
@@ -186,16 +182,17 @@ impl Storing {
         encoded: Encoded,
         done: Option<oneshot::Sender<Result<()>>>,
     ) -> Result<Storing> {
-        let Encoded { value, keep } = encoded;
-        let lengths: Vec<u64> = value.buffers.iter().map(|buffer| buffer.len() as u64).collect();
-        let schema = String::from_utf8_lossy(&value.schema).into_owned();
+        let Encoded { mut value, keep } = encoded;
+        let More { buffers, refs, schema } = value.take_more();
+        let lengths: Vec<u64> = buffers.iter().map(|buffer| buffer.len() as u64).collect();
+        let schema = String::from_utf8_lossy(&schema).into_owned();
         let plan = Plan::new(value.format, &schema, value.data.len() as u64, &lengths).map_err(|error| {
             Error::new(Code::Unserializable, format!("the value cannot be stored: {error}"))
         })?;
-        let mut pieces = vec![(0, Bytes::from(plan.header.clone())), (plan.data.start, value.data)];
-        pieces.extend(plan.buffers.iter().map(|range| range.start).zip(value.buffers));
+        let mut pieces = vec![(0, Bytes::from(plan.header.clone())), (plan.data.start, value.data.into())];
+        pieces.extend(plan.buffers.iter().map(|range| range.start).zip(buffers));
         pieces.retain(|(_, bytes)| !bytes.is_empty());
-        Ok(Storing { object, task, plan, pieces, refs: value.refs, _keep: keep, slot: None, done })
+        Ok(Storing { object, task, plan, pieces, refs, _keep: keep, slot: None, done })
     }
 
     pub(super) fn size(&self) -> u64 {

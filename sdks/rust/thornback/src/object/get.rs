@@ -78,7 +78,7 @@ pub(super) fn read<T: Data>(slot: &Slot, outcome: Outcome) -> Option<Result<T>> 
         Outcome::Tiny(format, length, bytes) => {
             decode_tiny(format, bytes.get(..usize::from(length)).unwrap_or_default(), slot.of)
         }
-        Outcome::Plain(format, data) => decode_result(Value { format, data, ..Value::default() }, slot.of),
+        Outcome::Plain(format, data) => decode_result(Value::new(format, data), slot.of),
         Outcome::Value(value) => with_decode_context(&client_of(slot), || decode_result(*value, slot.of)),
         Outcome::Failed(error) => Err(error),
         Outcome::Stored => return None,

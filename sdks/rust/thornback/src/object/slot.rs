@@ -68,7 +68,7 @@ const TINY_BYTES_MAX: usize = 30;
 impl Outcome {
     /// A value that came in a frame of so many bytes, which it must not keep in memory.
     pub(crate) fn of_frame(mut value: Value, frame_bytes: usize) -> Outcome {
-        if is_plain(&value)
+        if value.is_plain()
             && let Some(tiny) = Outcome::tiny(value.format, &value.data)
         {
             return tiny;
@@ -109,16 +109,13 @@ impl From<Plain<'_>> for Outcome {
 
 impl From<Value> for Outcome {
     fn from(value: Value) -> Outcome {
-        if is_plain(&value) {
-            Outcome::Plain(value.format, value.data)
+        if value.is_plain() {
+            Outcome::tiny(value.format, &value.data)
+                .unwrap_or_else(|| Outcome::Plain(value.format, value.data.into()))
         } else {
             Outcome::Value(Box::new(value))
         }
     }
-}
-
-fn is_plain(value: &Value) -> bool {
-    value.refs.is_empty() && value.buffers.is_empty() && value.schema.is_empty()
 }
 
 /// Names a waker among those of a slot, so that one that stopped waiting can be taken out again.

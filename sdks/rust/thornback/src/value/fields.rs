@@ -76,7 +76,7 @@ fn add_msgpack<T: Serialize + ?Sized>(fields: &mut Fields, limit: usize, value: 
     Ok(match apart {
         None => Added::Done(fields.end() - before),
         Some((data, keep)) => {
-            let value = Value { format: Format::MsgPack, data, refs: keep.ids(), ..Value::default() };
+            let value = Value::new(Format::MsgPack, data).with_refs(keep.ids());
             Added::Apart(Encoded { value, keep })
         }
     })

@@ -165,7 +165,7 @@ fn decode_as<T: Data>(value: Value, typed: bool) -> Result<T, Unread> {
     let any: &mut dyn Any = &mut slot;
     if let Some(slot) = any.downcast_mut::<Option<Bytes>>() {
         if matches!(value.format, Format::Raw | Format::Arrow) {
-            *slot = Some(value.data);
+            *slot = Some(value.data.into());
         } else {
             *slot = Some(msgpack::decode(&value, typed)?);
         }
@@ -192,7 +192,7 @@ pub(crate) fn decode_tiny<T: Data>(format: Format, bytes: &[u8], of: &str) -> Re
     match format {
         // No type asks for these bytes as they are.
         Format::MsgPack if of.is_empty() => Ok(msgpack::decode_bytes(bytes, false)?),
-        _ => decode_result(Value { format, data: Bytes::copy_from_slice(bytes), ..Value::default() }, of),
+        _ => decode_result(Value::new(format, thornback_types::Data::copy(bytes)), of),
     }
 }
 
@@ -215,7 +215,7 @@ fn unsupported<T>(value: &Value) -> Error {
         ),
         Format::Private => format!(
             "the value is in the private format {:?}, which Rust cannot read; its sender should pass plain data (numbers, text, bytes, lists, maps)",
-            String::from_utf8_lossy(&value.schema)
+            String::from_utf8_lossy(value.schema())
         ),
         Format::MsgPack => format!("the value cannot be read as {wanted}"),
     };
@@ -307,11 +307,7 @@ mod tests {
     fn a_value_of_the_wrong_format_says_what_to_use() {
         let error = decode::<i64>(Value::raw(&b"x"[..])).expect_err("bytes are no number");
         assert!(error.is(Code::UnsupportedFormat) && error.message().contains("Vec<u8>"), "{error}");
-        let pickle = Value {
-            format: Format::Private,
-            schema: Bytes::from_static(b"python/pickle5"),
-            ..Value::default()
-        };
+        let pickle = Value::new(Format::Private, Bytes::new()).with_schema("python/pickle5");
         assert!(decode::<String>(pickle).expect_err("private").message().contains("python/pickle5"));
     }
 
@@ -324,8 +320,7 @@ mod tests {
 
     #[test]
     fn bytes_after_the_value_are_refused() {
-        let value =
-            Value { format: Format::MsgPack, data: Bytes::from_static(b"\x01\x02"), ..Value::default() };
+        let value = Value::new(Format::MsgPack, &b"\x01\x02"[..]);
         assert!(decode::<i64>(value).is_err());
     }
 
@@ -354,11 +349,7 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf8_is_refused_whatever_type_is_asked_for() {
-        let value = |data: &'static [u8]| Value {
-            format: Format::MsgPack,
-            data: Bytes::from_static(data),
-            ..Value::default()
-        };
+        let value = |data: &'static [u8]| Value::new(Format::MsgPack, data);
         assert!(decode::<Either>(value(b"\xa1x")).is_ok());
         assert!(decode::<Either>(value(b"\xc4\x01\xff")).is_ok());
         let error = decode::<Either>(value(b"\xa1\xff")).expect_err("no text");
@@ -377,16 +368,12 @@ mod tests {
                 let mut data = seed.to_vec();
                 data[at] = byte;
                 for data in [Bytes::from(data.clone()), Bytes::copy_from_slice(&data[..at])] {
-                    let value = Value { format: Format::MsgPack, data, ..Value::default() };
+                    let value = Value::new(Format::MsgPack, data);
                     let _ = decode::<BTreeMap<String, Vec<Option<String>>>>(value);
                 }
             }
         }
-        let lying = Value {
-            format: Format::MsgPack,
-            data: Bytes::from_static(b"\xdd\xff\xff\xff\xff"),
-            ..Value::default()
-        };
+        let lying = Value::new(Format::MsgPack, &b"\xdd\xff\xff\xff\xff"[..]);
         assert!(decode::<Vec<String>>(lying).is_err());
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded> {
     let data = block.split().freeze();
     BLOCK.set(block);
     written.map_err(|error| unserializable::<T>(&error))?;
-    Ok(Encoded { value: Value { format: Format::MsgPack, data, refs: keep.ids(), ..Value::default() }, keep })
+    Ok(Encoded { value: Value::new(Format::MsgPack, data).with_refs(keep.ids()), keep })
 }
 
 /// Reads a value; `typed` is for one of an interface, where there is more to refuse.

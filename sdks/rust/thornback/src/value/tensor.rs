@@ -5,7 +5,7 @@ use std::fmt;
 use bytemuck::Pod;
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use thornback_types::{Format, Value};
+use thornback_types::{Format, More, Value};
 
 use super::ext::{Extension, deserialize_extension, serialize_extension};
 use crate::{Error, Result};
@@ -153,18 +153,15 @@ impl Tensor {
     }
 
     pub(super) fn into_value(self) -> Value {
-        Value {
-            format: Format::Tensor,
-            schema: Bytes::from(self.schema()),
-            buffers: vec![self.data],
-            ..Value::default()
-        }
+        let schema = self.schema();
+        Value::new(Format::Tensor, Bytes::new()).with_schema(schema).with_buffers(vec![self.data])
     }
 
-    pub(super) fn from_value(value: Value) -> Result<Tensor> {
-        let schema = str::from_utf8(&value.schema)
-            .map_err(|_| Error::invalid("the schema of a tensor is not text"))?;
-        let data = value.buffers.into_iter().next().unwrap_or_default();
+    pub(super) fn from_value(mut value: Value) -> Result<Tensor> {
+        let More { buffers, schema, .. } = value.take_more();
+        let schema =
+            str::from_utf8(&schema).map_err(|_| Error::invalid("the schema of a tensor is not text"))?;
+        let data = buffers.into_iter().next().unwrap_or_default();
         Tensor::parse(schema, data).map_err(Error::invalid)
     }
 
@@ -290,8 +287,8 @@ mod tests {
     fn a_tensor_travels_in_place() {
         let tensor = Tensor::from_vec(vec![1i64, -2, 3], &[3]).expect("fits");
         let value = encode(&tensor).expect("encodes").value;
-        assert_eq!((value.format, &value.schema[..]), (Format::Tensor, &b"<i8;(3,);(8,)"[..]));
-        assert_eq!(value.buffers[0].as_ptr(), tensor.data().as_ptr());
+        assert_eq!((value.format, value.schema()), (Format::Tensor, &b"<i8;(3,);(8,)"[..]));
+        assert_eq!(value.buffers()[0].as_ptr(), tensor.data().as_ptr());
         let back: Tensor = decode(value).expect("decodes");
         assert_eq!(back.as_slice::<i64>(), Some(&[1, -2, 3][..]));
         assert_eq!(back.to_vec::<i64>(), Some(vec![1, -2, 3]));
@@ -306,12 +303,9 @@ mod tests {
     #[test]
     fn strides_cannot_reach_beyond_the_bytes() {
         let of = |schema: &'static str, bytes: usize| {
-            let value = Value {
-                format: Format::Tensor,
-                schema: Bytes::from_static(schema.as_bytes()),
-                buffers: vec![vec![0; bytes].into()],
-                ..Value::default()
-            };
+            let value = Value::new(Format::Tensor, Bytes::new())
+                .with_schema(schema)
+                .with_buffers(vec![vec![0; bytes].into()]);
             decode::<Tensor>(value)
         };
         assert!(of("<f8;(2, 3);(24, 8)", 48).is_ok());

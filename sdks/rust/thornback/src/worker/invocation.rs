@@ -132,7 +132,7 @@ impl Invocation {
         match arg.arg {
             Some(v1::arg::Arg::Value(value)) => {
                 let value = Value::try_from(value).map_err(|invalid| Error::from(invalid.failure()))?;
-                if value.refs.is_empty() {
+                if value.refs().is_empty() {
                     decode(value)
                 } else {
                     with_decode_context(&self.context, || decode(value))

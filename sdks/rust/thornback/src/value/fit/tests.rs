@@ -40,7 +40,7 @@ fn value(json: serde_json::Value) -> Value {
 }
 
 fn msgpack(data: &'static [u8]) -> Value {
-    Value { format: Format::MsgPack, data: data.into(), ..Value::default() }
+    Value::new(Format::MsgPack, data)
 }
 
 fn told<T: Data>(value: Value) -> String {
