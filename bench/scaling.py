@@ -3,13 +3,18 @@
     python bench/scaling.py [--only NAME] [--quick] [--json FILE] [--plot FILE]
 
 For each size it prints the cost of one task or call: seconds over their number. Flat is what one hopes for; the plot (.svg or .png) shows
-it at a glance, each line relative to its smallest size. Every result is compared with what it has to be.
+it at a glance, each line relative to its smallest size. Every result is compared with what it has to be. Beside the actors stands what the
+machine allows: as many bare processes that echo.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
+import select
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +25,11 @@ from server import Driver, Server, answer
 
 CALLS = 20_000
 """Calls that are spread over the actors, and tasks that are spread over the drivers, whatever their number."""
+
+ECHO_BYTES = 64
+"""About as long as a call."""
+IN_FLIGHT = 128
+"""Echoes that are under way at once: as many as the calls that the SDK sends together."""
 
 
 @thornback.remote
@@ -52,6 +62,46 @@ def actors(sizes: list[int]) -> Iterator[tuple[int, float]]:
         check([group[number % size].work.remote(number) for number in range(CALLS)], list(range(CALLS)))
         yield size, (time.perf_counter() - began) / CALLS
         thornback.shutdown()
+
+
+def echoes(sizes: list[int]) -> Iterator[tuple[int, float]]:
+    """What the machine allows for calls to many actors: bytes to processes in turn, which send them back and do nothing else."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    for size in sizes:
+        group = [fork_echo() for _ in range(size)]
+        watched = select.epoll()
+        for echo in group:
+            watched.register(echo, select.EPOLLIN)
+        by_number = {echo.fileno(): echo for echo in group}
+        began = time.perf_counter()
+        sent = returned = 0
+        while returned < CALLS * ECHO_BYTES:
+            while sent < CALLS and sent * ECHO_BYTES - returned < IN_FLIGHT * ECHO_BYTES:
+                group[sent % size].sendall(bytes(ECHO_BYTES))
+                sent += 1
+            for number, _events in watched.poll():
+                returned += len(by_number[number].recv(1 << 16))
+        yield size, (time.perf_counter() - began) / CALLS
+        watched.close()
+        for echo in group:
+            # For those as well who inherited it.
+            echo.shutdown(socket.SHUT_RDWR)
+            echo.close()
+        for _ in group:
+            os.wait()
+
+
+def fork_echo() -> socket.socket:
+    """A socket to a process that sends back what comes."""
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        try:
+            while data := theirs.recv(1 << 16):
+                theirs.sendall(data)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return ours
 
 
 def drivers(sizes: list[int]) -> Iterator[tuple[int, float]]:
@@ -96,6 +146,7 @@ def check(refs: list[thornback.ObjectRef[int]], values: list[int]) -> None:
 SERIES: dict[str, tuple[Callable[[list[int]], Iterator[tuple[int, float]]], list[int], int]] = {
     "tasks queued at once": (queued, [1_000, 10_000, 100_000, 1_000_000], 1),
     "actors": (actors, [1, 10, 100, 1_000], 2),
+    "limit: processes that echo": (echoes, [1, 10, 100, 1_000], 2),
     "drivers": (drivers, [1, 2, 4, 8, 16, 32, 64], 2),
 }
 """What grows, how it is measured, its sizes, and how many of them a quick run takes."""

@@ -266,7 +266,7 @@ class ObjectTable(StoredObjects):
         try:
             return self.session.wait(ready, deadline)
         finally:
-            self.session.post_quietly(frames.UNBLOCKED(frames.ID_1 + job.task))
+            self.session.post_soon(frames.UNBLOCKED(frames.ID_1 + job.task))
 
     def _states(self, ids: Sequence[bytes]) -> list[State]:
         """What is known of each; asks for those that belong to somebody else."""
@@ -363,7 +363,7 @@ class ObjectTable(StoredObjects):
         if fetch:
             for position in found:
                 if type(state.get(ids[position])) is Stored:
-                    self.session.post_quietly(frames.FETCH(frames.ID_1 + ids[position] + b"\x10\x01"))
+                    self.session.post_soon(frames.FETCH(frames.ID_1 + ids[position] + b"\x10\x01"))
         return found
 
     def _table_for(self, ids: list[bytes]) -> Mapping[bytes, Any]:

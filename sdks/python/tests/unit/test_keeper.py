@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +13,20 @@ from thornback._session.keeper import Keeper
 
 
 class Busy:
-    """A session with traffic at every look, in which one operation lies about, or one frame has come, at some looks."""
+    """A session with traffic at every look (or at some), in which one operation lies about, or one frame has come, at some looks."""
 
-    def __init__(self, *, left: set[int] = frozenset(), came: set[int] = frozenset(), led: bool = True) -> None:  # type: ignore[assignment]
-        self.looks = 0
+    def __init__(
+        self,
+        *,
+        left: Collection[int] = (),
+        came: Collection[int] = (),
+        moved: Collection[int] = range(1000),
+        led: bool = True,
+        patient: bool = False,
+    ) -> None:
+        self.patient = patient
+        self.looks = self.moves = 0
+        self.moved = moved
         self.left, self.came, self.led = left, came, led
         self.received = 0
         self.closed = None
@@ -29,7 +40,15 @@ class Busy:
 
     @property
     def position(self) -> tuple[int, int]:
-        return self.looks, 0
+        return self.moves, 0
+
+    def look(self) -> None:
+        """Time for the next look."""
+        self.looks += 1
+        self.moves += self.looks in self.moved
+
+    def fileno(self) -> int:
+        return 0
 
     def flush(self, block: bool) -> None:
         pass
@@ -38,17 +57,28 @@ class Busy:
         self.received += self.looks in self.came
 
 
+ASLEEP = 0.0
+
+
 def pauses(session: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The keeper's first pauses, in seconds."""
-    keeping = Keeper(session)
+    """The keeper's first pauses between looks, in seconds, or `ASLEEP`."""
+    return [pause if pause < 0.1 else ASLEEP for pause in lengths(session, count, monkeypatch)]
+
+
+def lengths(session: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The same, with how long it sleeps if nothing wakes it."""
+    keeping = Keeper(session, patient=session.patient)
     seen: list[float] = []
 
-    def sleep(seconds: float) -> None:
+    def pause(seconds: float) -> bool:
         seen.append(seconds)
-        session.looks += 1
+        session.look()
         keeping._stopped = len(seen) > count
+        return False
 
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(sleep=sleep, monotonic=lambda: 0.0))
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
+    monkeypatch.setattr(keeping._watch, "sleep", pause)
+    monkeypatch.setattr(keeping._watch, "attend", lambda fileno: None)
     keeping._run()
     keeping.stop()
     return seen[:count]
@@ -63,3 +93,27 @@ def test_it_is_there_again_once_it_was_needed(monkeypatch: pytest.MonkeyPatch) -
     assert pauses(Busy(left={25}), 50, monkeypatch) == [0.001] * 20 + [0.005] * 5 + [0.001] * 20 + [0.005] * 5
     assert pauses(Busy(came={25}, led=False), 50, monkeypatch) == [0.001] * 20 + [0.005] * 5 + [0.001] * 20 + [0.005] * 5
     assert pauses(Busy(left=set(range(0, 100, 15))), 100, monkeypatch) == [0.001] * 100, "now and then is often enough"
+
+
+def test_it_looks_in_vain_no_more_often_than_there_was_traffic_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    seldom = Busy(moved={5, 10, 11, 12})
+    assert pauses(seldom, 30, monkeypatch) == [0.001] + [ASLEEP] * 4 + [0.001] + [ASLEEP] * 4 + [0.001] * 5 + [ASLEEP] * 15
+    long = Busy(left=range(1, 16), moved=range(1, 16))
+    assert pauses(long, 40, monkeypatch) == [0.001] * 31 + [ASLEEP] * 9
+    longer = Busy(left=range(1, 201), moved=range(1, 201))
+    assert pauses(longer, 230, monkeypatch) == [0.001] * 220 + [ASLEEP] * 10, "and never more than twenty times"
+
+
+def test_the_keeper_of_a_worker_sleeps_longer_while_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lengths(Busy(moved=(), patient=True), 7, monkeypatch) == [0.001] + [2.0] * 6
+    called = Busy(moved={4}, patient=True)
+    assert lengths(called, 7, monkeypatch) == [0.001, 2.0, 2.0, 2.0, 0.001, 2.0, 2.0], "who is called now and then sees to it alone"
+
+
+def test_it_sends_what_was_dropped_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    always = [0.001] + [0.25] * 4
+    assert lengths(Busy(moved=()), 5, monkeypatch) == always, "in a driver"
+    assert lengths(Busy(moved=(), led=False, patient=True), 5, monkeypatch) == always, "in a worker that runs something"
+    session = Busy(moved=(), patient=True)
+    session.welcome.limits.heartbeat_ms = 1000
+    assert lengths(session, 5, monkeypatch) == always, "where there are heartbeats to look after"

@@ -102,6 +102,26 @@ def test_a_gap_ends_the_session(peer: Peer, runtime: Any) -> None:
         thornback.get(ref, timeout=30)
 
 
+def test_an_answer_wakes_only_the_one_who_waits_for_it(peer: Peer, runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = runtime.session.keeper
+    ref, later = work.remote(), work.remote()
+    result = in_thread(lambda: thornback.get(ref))
+    peer.op("submit")
+    while not (keeper.asleep and runtime.session.led):
+        time.sleep(0.001)
+    woken: list[None] = []
+    monkeypatch.setattr(keeper, "wake", lambda: woken.append(None))
+    peer.say(completion(ref.binary(), data=b"\x07"))
+    assert result() == 7
+    assert not woken
+    # And yet it reads from here on.
+    peer.say(completion(later.binary(), data=b"\x08"))
+    while runtime.session.received < 3:
+        time.sleep(0.001)
+    monkeypatch.undo()
+    assert thornback.get(later, timeout=30) == 8
+
+
 def test_a_ping_is_answered_while_nobody_waits(peer: Peer, runtime: Any) -> None:
     op = session_pb2.ServerOp()
     op.ping.nonce = 42

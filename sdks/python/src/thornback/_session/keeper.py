@@ -1,23 +1,24 @@
 """The thread that does what nobody else is there to do: send what was posted, read what arrives while nobody waits.
 
-It must not cost anything while others do that themselves. So it has three moods:
+It must not cost anything while others do that themselves. So it has two moods:
 
 - *ticking*, while there is traffic: every millisecond it sends what has been lying about and, if nobody reads, reads what is there; every
   five while it has long found nothing of either, because those who post also wait (each tick takes the interpreter's lock, and often a
   processor, from somebody who waits awake: at a thousand a second one call in ten was twice as slow);
-- *watching*, after a while without traffic: it sleeps until the socket is readable or it is woken;
-- *parked*, the same while another thread reads: it leaves the socket to that thread and waits to be woken only.
+- *asleep*, once it has looked in vain as often as there was traffic before, and at most twenty times: until it is woken, or bytes come
+  that nobody reads (:mod:`.watch`). An actor that is called now and then does all by itself, and its keeper sleeps through it.
 
-`asleep` is true in the last two; whoever posts an operation or stops reading then calls `wake`.
+Whoever posts an operation while it sleeps calls `wake`; who begins or ends to read while it sleeps says so by `leave_to_reader` and
+`take_from_reader`.
 """
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 import time
 from typing import TYPE_CHECKING, Final
+
+from thornback._session.watch import Watch
 
 if TYPE_CHECKING:
     from thornback._session.session import Session
@@ -27,21 +28,27 @@ _TICKS_BEFORE_SLEEP: Final = 20
 _LAZY_TICK_S: Final = 0.005
 _TICKS_BEFORE_LAZY: Final = 20
 _LAZY_TICKS_BEFORE_SLEEP: Final = 4
-_SLEEP_MS: Final = 250
+_SLEEP_S: Final = 0.25
 """Dropped refs and released buffers gather without waking anyone; they are sent at this pace while nothing else happens."""
+_LONG_SLEEP_S: Final = 2.0
+"""The pace of a worker that waits, and has sent what it had to: a thousand idle actors then cost next to nothing."""
 
 
 class Keeper:
     """Belongs to one session and ends with it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, patient: bool = False) -> None:
+        """With `patient` it may sleep long while somebody reads, who has sent what there was."""
+        self._patient = patient
         self.asleep = False
+        self.alert = False
+        """Bytes that come wake it, so whoever begins to read calls `leave_to_reader`."""
         self.prompt = 0
-        """While above 0 somebody waits without reading (an event loop): the keeper watches and never ticks."""
+        """While above 0 somebody waits without reading (an event loop): the keeper sleeps and never ticks."""
         self._prompt_lock = threading.Lock()
         self._session = session
         self._stopped = False
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
+        self._watch = Watch()
         self._thread = threading.Thread(target=self._run, name="thornback-keeper", daemon=True)
 
     def start(self) -> None:
@@ -50,10 +57,17 @@ class Keeper:
     def wake(self) -> None:
         """Ends its sleep. Cheap to call twice, safe in any thread."""
         self.asleep = False
-        try:
-            os.write(self._wake_write, b"\0")
-        except OSError:
-            pass  # Full: it is being woken already. Closed: there is nothing to wake.
+        self._watch.wake()
+
+    def leave_to_reader(self) -> None:
+        """Somebody reads from here on."""
+        self.alert = False
+        self._watch.ignore()
+
+    def take_from_reader(self) -> None:
+        """Nobody reads any more, and the keeper sleeps."""
+        if not (self._watch.hears_sleeping and self._attend()):
+            self.wake()
 
     def be_prompt(self, change: int) -> None:
         """Counts those who wait without reading, up or down."""
@@ -66,26 +80,26 @@ class Keeper:
         self.wake()
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(timeout=5)
-        for fd in (self._wake_read, self._wake_write):
-            try:
-                os.close(fd)
-            except OSError:
-                pass
-        self._wake_read = self._wake_write = -1
+        self._watch.close()
 
     def _run(self) -> None:
         session = self._session
         quiet = needless = 0
-        before = (-1, -1)
+        # Looks with traffic since it slept.
+        busy = 1
+        sleep_s = _SLEEP_S
+        before = session.position
         heartbeat_s = session.welcome.limits.heartbeat_ms / 1000
+        sleep_max_s = _LONG_SLEEP_S if self._patient and not heartbeat_s else _SLEEP_S
         heard, heard_at, pinged = session.received, time.monotonic(), False
         while not self._stopped and session.closed is None:
             lazy = needless >= _TICKS_BEFORE_LAZY
-            if quiet < (_LAZY_TICKS_BEFORE_SLEEP if lazy else _TICKS_BEFORE_SLEEP) and not self.prompt:
+            if quiet < min(_LAZY_TICKS_BEFORE_SLEEP if lazy else _TICKS_BEFORE_SLEEP, busy) and not self.prompt:
                 time.sleep(_LAZY_TICK_S if lazy else _TICK_S)
                 woken = False
             else:
-                woken = self._sleep()
+                busy = 0
+                woken = self._sleep(sleep_s)
             if self._stopped:
                 return
             needless += 1
@@ -105,8 +119,13 @@ class Keeper:
                 if session.closed is not None:
                     return
             now = session.position
-            quiet = 0 if woken or now != before else quiet + 1
+            if woken or now != before:
+                quiet = 0
+                busy = min(busy + 1, _TICKS_BEFORE_SLEEP)
+            else:
+                quiet += 1
             before = now
+            sleep_s = sleep_max_s if needless and session.led else _SLEEP_S
             if heartbeat_s:
                 if session.received != heard:
                     heard, heard_at, pinged = session.received, time.monotonic(), False
@@ -119,37 +138,29 @@ class Keeper:
                     session.ping()
                     pinged = True
 
-    def _sleep(self) -> bool:
+    def _sleep(self, seconds: float) -> bool:
         """Sleeps until there is something to do. True if somebody asked for it."""
         session = self._session
-        poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
-        if not session.led:
-            try:
-                poll.register(session.fileno(), select.POLLIN)
-            except (ValueError, OSError):
-                return True  # The connection is being resumed.
+        if self.alert:
+            self.leave_to_reader()
         self.asleep = True
-        # Whoever posts looks at `asleep` after posting, so one of the two sees the other.
+        # Whoever posts or ends to read looks at `asleep` afterwards, so one of the two sees the other. (And only bytes that came for a
+        # reader who has begun meanwhile wake it in vain.)
+        if not session.led and not self._attend():
+            self.asleep = False
+            return True  # The connection is being resumed.
         if session.sendable:
             self.asleep = False
             return not self.prompt
-        ready = poll.poll(_SLEEP_MS)
+        woken = self._watch.sleep(seconds)
         self.asleep = False
-        woken = False
-        for fd, _events in ready:
-            if fd == self._wake_read:
-                woken = True
-                try:
-                    os.read(self._wake_read, 4096)
-                except OSError:
-                    pass
         return woken
 
-
-def _pipe() -> tuple[int, int]:
-    """`os.pipe2` for systems without it."""
-    read, write = os.pipe()
-    os.set_blocking(read, False)
-    os.set_blocking(write, False)
-    return read, write
+    def _attend(self) -> bool:
+        """Has bytes that come end the sleep. False if that cannot be."""
+        self.alert = True
+        try:
+            self._watch.attend(self._session.fileno())
+        except (ValueError, OSError):
+            return False
+        return True

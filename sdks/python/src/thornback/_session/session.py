@@ -132,7 +132,8 @@ class Session:
             raise
         self._granted = self.welcome.limits.window_bytes or _DEFAULT_WINDOW_BYTES
         self._frame_bytes_max = self._carrier.frame_bytes_max = self.welcome.limits.frame_bytes or _FRAME_BYTES_MAX
-        self._keeper = Keeper(self)
+        # A worker that waits has sent what it had to say; a driver may wait in one thread and drop refs in another.
+        self._keeper = Keeper(self, patient=hello.role == session_pb2.ROLE_WORKER)
 
     def start(self) -> None:
         """From here on frames are handled whenever they come: what the handlers need must be in place."""
@@ -147,6 +148,12 @@ class Session:
         if len(ops) >= _BATCH_OPS or len(op) >= _BATCH_OP_BYTES:
             self.flush()
         elif self._keeper.asleep:
+            self._keeper.wake()
+
+    def post_soon(self, op: bytes) -> None:
+        """Queues an operation that the keeper is to send soon, if nobody else does. Never sends by itself, as `post_quietly`."""
+        self._ops.append(op)
+        if self._keeper.asleep:
             self._keeper.wake()
 
     def post_quietly(self, op: bytes) -> None:
@@ -259,6 +266,8 @@ class Session:
                 self._leader = me
                 polled = False
                 try:
+                    if self._keeper.alert:
+                        self._keeper.leave_to_reader()
                     while not ready():
                         if self._closed is not None:
                             raise _errors.reraise(self._closed)
@@ -308,7 +317,10 @@ class Session:
         if self._followers:
             self.notify()
         if self._keeper.asleep:
-            self._keeper.wake()
+            if self._broken or self.sendable:
+                self._keeper.wake()
+            else:
+                self._keeper.take_from_reader()
 
     def notify(self) -> None:
         """Has every waiting thread look again."""
@@ -337,6 +349,8 @@ class Session:
         while not self._read_lock.acquire(timeout=0.1):
             pass
         self._leader = threading.get_ident()
+        if self._keeper.alert:
+            self._keeper.leave_to_reader()
 
     @property
     def led(self) -> bool:
