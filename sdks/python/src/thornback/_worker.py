@@ -222,10 +222,10 @@ class Worker:
                     return
                 continue
             # Current before it leaves the queue: an interrupt that comes meanwhile, in another thread, finds it in one or the other.
-            self._current = job = queue[0]
             try:
+                self._current = job = queue[0]
                 queue.remove(job)
-            except ValueError:
+            except (IndexError, ValueError):
                 continue  # Given back or cancelled in that moment.
             if not job.actor:
                 self.post(self.execute(job))

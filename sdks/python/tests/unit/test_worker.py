@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from collections import deque
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -152,6 +153,23 @@ def test_a_call_that_no_thread_has_begun_is_given_back(worker: Any, said: Said) 
     worker.actor.let_go()
     said.of("done", 2)
     assert worker.actor.entered == [0, 2]
+
+
+def test_a_task_that_is_given_back_while_the_worker_reaches_for_it_does_not_run(worker: Any, said: Said) -> None:
+    class Queue(deque[Any]):
+        """The keeper gives back what is in it right before the main thread looks at the first."""
+
+        def __getitem__(self, at: Any) -> Any:
+            worker._handle_recall(worker_pb2.Recall(tasks=[task(0)]))
+            worker._ending = True
+            return super().__getitem__(at)
+
+    worker.queue = Queue()
+    worker._handle_run(run(0))
+    in_thread(worker._run)()
+    (returned,) = said.of("returned", 1)
+    assert list(returned.tasks) == [task(0)]
+    assert worker.actor.entered == []
 
 
 def test_what_came_before_the_threads_were_there_is_run_by_them(worker: Any, said: Said) -> None:
