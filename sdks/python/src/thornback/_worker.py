@@ -36,6 +36,8 @@ from thornback._signature import Signature
 
 _INTERRUPT: Final = signal.SIGRTMIN + 4 if hasattr(signal, "SIGRTMIN") else signal.SIGUSR2
 _FLUSH_AFTER_S: Final = 0.0005
+_FEW: Final = 4
+"""To send the answers of so many calls one by one costs less than to wake the keeper for them."""
 _ORDERS_MAX: Final = 256
 _JOB: Final = _context.job
 _HERE: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
@@ -267,8 +269,11 @@ class Worker:
                 self._flush_at = now + _FLUSH_AFTER_S
                 session.flush(block=False)
             elif session.keeper.asleep:
-                # The next one may run for long; somebody must be there to send this one.
-                session.keeper.wake()
+                # The next one may run for long; somebody must be there to send this one. For a few that is no other thread.
+                if len(self.queue) <= _FEW:
+                    session.flush(block=False)
+                else:
+                    session.keeper.wake()
         elif self._pool is not None:
             session.flush(block=False)
 

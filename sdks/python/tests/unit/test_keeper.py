@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
@@ -77,8 +78,9 @@ def lengths(session: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> list[f
         return False
 
     monkeypatch.setattr(keeper, "time", SimpleNamespace(sleep=pause, monotonic=lambda: 0.0))
-    monkeypatch.setattr(keeping._watch, "sleep", pause)
-    monkeypatch.setattr(keeping._watch, "attend", lambda fileno: None)
+    monkeypatch.setattr(keeping.watch, "sleep", pause)
+    monkeypatch.setattr(keeping.watch, "attend", lambda fileno: None)
+    monkeypatch.setattr(keeping.watch, "attend_again", lambda: True)
     keeping._run()
     keeping.stop()
     return seen[:count]
@@ -117,3 +119,21 @@ def test_it_sends_what_was_dropped_a_few_times_a_second(monkeypatch: pytest.Monk
     session = Busy(moved=(), patient=True)
     session.welcome.limits.heartbeat_ms = 1000
     assert lengths(session, 5, monkeypatch) == always, "where there are heartbeats to look after"
+
+
+def test_it_ticks_where_others_begin_and_end_to_read_all_the_time() -> None:
+    keeping = Keeper(Busy())  # type: ignore[arg-type]
+    try:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            keeping.watch.attend(ours.fileno())
+            keeping.asleep = True
+            ends = 0
+            while keeping.asleep:
+                keeping.take_from_reader()
+                keeping.watch.ignore()
+                ends += 1
+            assert ends == keeper._LEFT_MAX + 1
+            assert keeping.watch.sleep(600), "it was woken"
+    finally:
+        keeping.stop()

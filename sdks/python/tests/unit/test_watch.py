@@ -67,11 +67,23 @@ def test_being_woken_and_bytes_that_nobody_reads_end_the_sleep(
 @needs_epoll
 def test_one_who_sleeps_hears_from_when_on_nobody_reads(watch: Watch, pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    assert watch.hears_sleeping
+    watch.attend(ours.fileno())
+    watch.ignore()
     thread = sleeping(watch)
     theirs.send(b"x")
-    watch.attend(ours.fileno())
+    assert watch.attend_again()
     assert ended(thread), "and of what came before that"
+
+
+def test_a_closed_connection_cannot_be_attended_again(watch: Watch) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        assert not watch.attend_again(), "nothing was before"
+        watch.attend(ours.fileno())
+        watch.ignore()
+        ours.close()
+        assert not watch.attend_again()
+        watch.ignore()
 
 
 @needs_epoll

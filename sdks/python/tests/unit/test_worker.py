@@ -29,14 +29,20 @@ class Said:
         self._changed = threading.Condition()
         self.closed = threading.Event()
         self.settled = False
-        self.keeper = SimpleNamespace(asleep=False, wake=lambda: None)
+        self.flushed = self.woken = 0
+        self.keeper = SimpleNamespace(asleep=False, wake=self._wake)
+
+    def _wake(self) -> None:
+        self.woken += 1
+        self.keeper.asleep = False
 
     def post_quietly(self, op: bytes) -> None:
         with self._changed:
             self._ops += session_pb2.ClientFrame.FromString(op).ops
             self._changed.notify_all()
 
-    def flush(self, block: bool = True) -> None: ...
+    def flush(self, block: bool = True) -> None:
+        self.flushed += 1
 
     def wait(self, ready: Any) -> None: ...
 
@@ -216,6 +222,19 @@ def test_what_was_never_declared_fails_and_the_worker_goes_on(worker: Any, said:
     (done,) = said.of("done", 1)
     assert done.failure.code == Code.MALFORMED_FRAME
     assert "declaration" in done.failure.message
+
+
+@pytest.mark.parametrize("queued", [4, 5])
+def test_an_answer_leaves_at_once_before_a_few_other_calls_and_by_the_keeper_before_many(
+    queued: int, worker: Any, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_worker, "time", SimpleNamespace(monotonic=lambda: -1.0))
+    said.keeper.asleep = True
+    worker.queue.extend(range(queued))
+    worker.post(b"")
+    assert (said.flushed, said.woken) == ((1, 0) if queued == 4 else (0, 1))
+    worker.post(b"")
+    assert (said.flushed, said.woken) == ((2, 0) if queued == 4 else (0, 1)), "one that is awake need not be woken"
 
 
 class Leaver:

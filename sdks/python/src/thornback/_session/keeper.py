@@ -8,8 +8,8 @@ It must not cost anything while others do that themselves. So it has two moods:
 - *asleep*, once it has looked in vain as often as there was traffic before, and at most twenty times: until it is woken, or bytes come
   that nobody reads (:mod:`.watch`). An actor that is called now and then does all by itself, and its keeper sleeps through it.
 
-Whoever posts an operation while it sleeps calls `wake`; who begins or ends to read while it sleeps says so by `leave_to_reader` and
-`take_from_reader`.
+Whoever posts an operation while it sleeps calls `wake`; who begins to read has its `watch` ignore what comes, and who ends to read while
+it sleeps calls `take_from_reader`.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _SLEEP_S: Final = 0.25
 _LONG_SLEEP_S: Final = 2.0
 """The pace of a worker that waits, and has sent what it had to: a thousand idle actors then cost next to nothing."""
 
+_LEFT_MAX: Final = 100
+"""So often in one sleep others begin and end to read; from then on it costs less that the keeper ticks, and need not be told."""
+
 
 class Keeper:
     """Belongs to one session and ends with it."""
@@ -41,14 +44,13 @@ class Keeper:
         """With `patient` it may sleep long while somebody reads, who has sent what there was."""
         self._patient = patient
         self.asleep = False
-        self.alert = False
-        """Bytes that come wake it, so whoever begins to read calls `leave_to_reader`."""
         self.prompt = 0
         """While above 0 somebody waits without reading (an event loop): the keeper sleeps and never ticks."""
         self._prompt_lock = threading.Lock()
         self._session = session
         self._stopped = False
-        self._watch = Watch()
+        self.watch = Watch()
+        self._left = 0
         self._thread = threading.Thread(target=self._run, name="thornback-keeper", daemon=True)
 
     def start(self) -> None:
@@ -57,16 +59,12 @@ class Keeper:
     def wake(self) -> None:
         """Ends its sleep. Cheap to call twice, safe in any thread."""
         self.asleep = False
-        self._watch.wake()
-
-    def leave_to_reader(self) -> None:
-        """Somebody reads from here on."""
-        self.alert = False
-        self._watch.ignore()
+        self.watch.wake()
 
     def take_from_reader(self) -> None:
         """Nobody reads any more, and the keeper sleeps."""
-        if not (self._watch.hears_sleeping and self._attend()):
+        self._left += 1
+        if self._left > _LEFT_MAX or not (self.watch.live and self.watch.attend_again()):
             self.wake()
 
     def be_prompt(self, change: int) -> None:
@@ -80,7 +78,7 @@ class Keeper:
         self.wake()
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(timeout=5)
-        self._watch.close()
+        self.watch.close()
 
     def _run(self) -> None:
         session = self._session
@@ -141,26 +139,23 @@ class Keeper:
     def _sleep(self, seconds: float) -> bool:
         """Sleeps until there is something to do. True if somebody asked for it."""
         session = self._session
-        if self.alert:
-            self.leave_to_reader()
+        watch = self.watch
+        try:
+            # From here on the watch knows the connection, and whoever ends to read need not say which it is.
+            watch.attend(session.fileno())
+        except (ValueError, OSError):
+            pass  # The connection is being resumed.
+        watch.ignore()
+        self._left = 0
         self.asleep = True
         # Whoever posts or ends to read looks at `asleep` afterwards, so one of the two sees the other. (And only bytes that came for a
         # reader who has begun meanwhile wake it in vain.)
-        if not session.led and not self._attend():
+        if not session.led and not watch.attend_again():
             self.asleep = False
-            return True  # The connection is being resumed.
+            return True
         if session.sendable:
             self.asleep = False
             return not self.prompt
-        woken = self._watch.sleep(seconds)
+        woken = watch.sleep(seconds)
         self.asleep = False
         return woken
-
-    def _attend(self) -> bool:
-        """Has bytes that come end the sleep. False if that cannot be."""
-        self.alert = True
-        try:
-            self._watch.attend(self._session.fileno())
-        except (ValueError, OSError):
-            return False
-        return True

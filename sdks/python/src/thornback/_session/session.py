@@ -266,8 +266,8 @@ class Session:
                 self._leader = me
                 polled = False
                 try:
-                    if self._keeper.alert:
-                        self._keeper.leave_to_reader()
+                    if self._keeper.watch.alert:
+                        self._keeper.watch.ignore()
                     while not ready():
                         if self._closed is not None:
                             raise _errors.reraise(self._closed)
@@ -349,8 +349,8 @@ class Session:
         while not self._read_lock.acquire(timeout=0.1):
             pass
         self._leader = threading.get_ident()
-        if self._keeper.alert:
-            self._keeper.leave_to_reader()
+        if self._keeper.watch.alert:
+            self._keeper.watch.ignore()
 
     @property
     def led(self) -> bool:

@@ -20,16 +20,15 @@ class Watch:
     """Belongs to one keeper, which alone sleeps; the rest may be called in any thread."""
 
     def __init__(self) -> None:
+        self.alert = False
+        """Bytes that come end the sleep, so whoever begins to read calls `ignore`."""
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
+        self.live = self._epoll is not None
+        """What it is told while somebody sleeps holds at once, and not only for the next sleep."""
         self._watched = -1
         if self._epoll is not None:
             self._epoll.register(self._wake_read, select.EPOLLIN)
-
-    @property
-    def hears_sleeping(self) -> bool:
-        """Whether `attend` and `ignore` hold at once, and not only from the next sleep on."""
-        return self._epoll is not None
 
     def wake(self) -> None:
         """Ends the sleep, or the next one. Cheap to call twice."""
@@ -40,7 +39,10 @@ class Watch:
 
     def attend(self, fileno: int) -> None:
         """From here on bytes that come there end the sleep, once. Raises `ValueError` or `OSError` if it is closed."""
+        self.alert = True
         self._watched = fileno
+        if fileno < 0:
+            raise ValueError("the connection is closed")
         if self._epoll is not None:
             try:
                 self._epoll.modify(fileno, _ALERT)
@@ -48,12 +50,23 @@ class Watch:
                 # Another connection, or the first.
                 self._epoll.register(fileno, _ALERT)
 
+    def attend_again(self) -> bool:
+        """Attends to the same as before. False if that is closed."""
+        self.alert = True
+        if self._epoll is None:
+            return self._watched >= 0
+        try:
+            self._epoll.modify(self._watched, _ALERT)
+        except (ValueError, OSError):
+            return False
+        return True
+
     def ignore(self) -> None:
         """Bytes end the sleep no more."""
-        watched, self._watched = self._watched, -1
+        self.alert = False
         if self._epoll is not None:
             try:
-                self._epoll.modify(watched, _QUIET)
+                self._epoll.modify(self._watched, _QUIET)
             except (ValueError, OSError):
                 pass  # Nothing is watched, or it is closed.
 
@@ -64,7 +77,7 @@ class Watch:
         else:
             poll = select.poll()
             poll.register(self._wake_read, select.POLLIN)
-            if self._watched >= 0:
+            if self.alert and self._watched >= 0:
                 poll.register(self._watched, select.POLLIN)
             ready = poll.poll(seconds * 1000)
         if all(fileno != self._wake_read for fileno, _events in ready):
