@@ -56,8 +56,8 @@ pub trait Make: Sized {
 pub enum Slot<M> {
     /// Read here.
     Hot(M),
-    /// Read by the generated code.
-    Cold(v1::ClientOp),
+    /// Read by the generated code. Apart, because it is far larger and rare.
+    Cold(Box<v1::ClientOp>),
 }
 
 /// A client's frame.
@@ -86,7 +86,7 @@ pub fn client_frame<M: Make>(body: Bytes, ops: usize) -> Result<ClientFrame<M>, 
                 let Some(op) = bytes(&mut rest) else { return cold(body) };
                 frame.ops.push(match client_op(op) {
                     Some(hot) => Slot::Hot(hot),
-                    None => Slot::Cold(v1::ClientOp::decode(body.slice_ref(op))?),
+                    None => Slot::Cold(Box::new(v1::ClientOp::decode(body.slice_ref(op))?)),
                 });
             }
             _ => return cold(body),
@@ -97,7 +97,7 @@ pub fn client_frame<M: Make>(body: Bytes, ops: usize) -> Result<ClientFrame<M>, 
 
 fn cold<M>(body: Bytes) -> Result<ClientFrame<M>, DecodeError> {
     let v1::ClientFrame { seq, ack, ops } = v1::ClientFrame::decode(body)?;
-    Ok(ClientFrame { seq, ack, ops: ops.into_iter().map(Slot::Cold).collect() })
+    Ok(ClientFrame { seq, ack, ops: ops.into_iter().map(Box::new).map(Slot::Cold).collect() })
 }
 
 /// An operation, if it is one of these and plain.
@@ -121,47 +121,47 @@ fn alone(mut rest: &[u8]) -> Option<&[u8]> {
     rest.is_empty().then_some(body)
 }
 
-fn submit<M: Make>(mut rest: &[u8]) -> Option<M> {
-    let (mut task, mut declaration, mut args, mut parent) = (None, None, Vec::new(), None);
+fn submit<M: Make>(rest: &[u8]) -> Option<M> {
+    let (task, mut rest) = task_first(rest)?;
+    let (mut declaration, mut args, mut parent) = (None, Vec::new(), None);
     while !rest.is_empty() {
         match byte(&mut rest)? {
-            0x0a => once(&mut task, task_id(bytes(&mut rest)?)?)?,
             0x10 => once(&mut declaration, number(&mut rest)? as u32)?,
-            0x1a => args.push(arg::<M>(bytes(&mut rest)?)?),
+            0x1a => add(&mut args, arg::<M>(bytes(&mut rest)?)?),
             0x22 => once(&mut parent, optional_task_id(bytes(&mut rest)?)?)?,
             _ => return None,
         }
     }
-    Some(M::submit(task?, declaration.unwrap_or(0), args, parent.flatten()))
+    Some(M::submit(task, declaration.unwrap_or(0), args, parent.flatten()))
 }
 
-fn call<M: Make>(mut rest: &[u8]) -> Option<M> {
-    let (mut task, mut actor, mut declaration, mut args, mut parent) = (None, None, None, Vec::new(), None);
+fn call<M: Make>(rest: &[u8]) -> Option<M> {
+    let (task, mut rest) = task_first(rest)?;
+    let (mut actor, mut declaration, mut args, mut parent) = (None, None, Vec::new(), None);
     while !rest.is_empty() {
         match byte(&mut rest)? {
-            0x0a => once(&mut task, task_id(bytes(&mut rest)?)?)?,
             0x12 => once(&mut actor, ActorId(id(bytes(&mut rest)?)?))?,
             0x18 => once(&mut declaration, number(&mut rest)? as u32)?,
-            0x22 => args.push(arg::<M>(bytes(&mut rest)?)?),
+            0x22 => add(&mut args, arg::<M>(bytes(&mut rest)?)?),
             0x2a => once(&mut parent, optional_task_id(bytes(&mut rest)?)?)?,
             _ => return None,
         }
     }
-    Some(M::call(task?, actor?, declaration.unwrap_or(0), args, parent.flatten()))
+    Some(M::call(task, actor?, declaration.unwrap_or(0), args, parent.flatten()))
 }
 
-fn done<M: Make>(mut rest: &[u8]) -> Option<M> {
-    let (mut task, mut attempt, mut results, mut yielded) = (None, None, Vec::new(), None);
+fn done<M: Make>(rest: &[u8]) -> Option<M> {
+    let (task, mut rest) = task_first(rest)?;
+    let (mut attempt, mut results, mut yielded) = (None, Vec::new(), None);
     while !rest.is_empty() {
         match byte(&mut rest)? {
-            0x0a => once(&mut task, task_id(bytes(&mut rest)?)?)?,
             0x10 => once(&mut attempt, number(&mut rest)? as u32)?,
-            0x1a => results.push(result::<M>(bytes(&mut rest)?)?),
+            0x1a => add(&mut results, result::<M>(bytes(&mut rest)?)?),
             0x28 => once(&mut yielded, number(&mut rest)?)?,
             _ => return None,
         }
     }
-    Some(M::done(task?, attempt.unwrap_or(0), results, yielded.unwrap_or(0)))
+    Some(M::done(task, attempt.unwrap_or(0), results, yielded.unwrap_or(0)))
 }
 
 fn refs<M: Make>(mut rest: &[u8]) -> Option<M> {
@@ -177,7 +177,14 @@ fn refs<M: Make>(mut rest: &[u8]) -> Option<M> {
     Some(M::refs(retain, drop))
 }
 
+#[inline]
 fn arg<M: Make>(mut rest: &[u8]) -> Option<M::Arg> {
+    // A positional argument that is a value, and nothing else: nearly all are.
+    if let [0x0a, length @ ..0x80, value_bytes @ ..] = rest
+        && usize::from(*length) == value_bytes.len()
+    {
+        return Some(M::value(Bytes::new(), value(value_bytes)?));
+    }
     let (mut given, mut object, mut keyword) = (None, None, None);
     while !rest.is_empty() {
         match byte(&mut rest)? {
@@ -204,7 +211,18 @@ fn result<M: Make>(mut rest: &[u8]) -> Option<M::Output> {
     rest.is_empty().then(|| M::output(given))
 }
 
-fn value(mut rest: &[u8]) -> Option<Value> {
+#[inline]
+fn value(rest: &[u8]) -> Option<Value> {
+    // Format and short data: compared as a whole, because nearly every value looks so.
+    if let [0x08, format, 0x12, length @ ..0x80, data @ ..] = rest
+        && usize::from(*length) == data.len()
+    {
+        return Some(Value::new(format_of(u64::from(*format))?, Data::copy(data)));
+    }
+    any_value(rest)
+}
+
+fn any_value(mut rest: &[u8]) -> Option<Value> {
     let (mut format, mut data, mut schema) = (None, None, None);
     let (mut refs, mut buffers) = (Vec::new(), Vec::new());
     while !rest.is_empty() {
@@ -236,9 +254,21 @@ fn id(bytes: &[u8]) -> Option<Id> {
     Id::from_slice(bytes)
 }
 
-/// The id of a task, which has index 0.
-fn task_id(bytes: &[u8]) -> Option<TaskId> {
-    id(bytes).filter(|id| id.index() == 0).map(TaskId)
+/// The id of a task, which has index 0, where it stands first, as every SDK writes it; and what is behind it.
+#[inline]
+fn task_first(rest: &[u8]) -> Option<(TaskId, &[u8])> {
+    let (&[0x0a, 0x10, ref id @ ..], behind) = rest.split_first_chunk::<18>()? else { return None };
+    let id = Id(*id);
+    (id.index() == 0).then_some((TaskId(id), behind))
+}
+
+/// Nearly all have one, and a vector that grows by itself makes room for four.
+#[inline]
+fn add<T>(to: &mut Vec<T>, one: T) {
+    if to.is_empty() {
+        to.reserve_exact(1);
+    }
+    to.push(one);
 }
 
 fn optional_task_id(bytes: &[u8]) -> Option<Option<TaskId>> {

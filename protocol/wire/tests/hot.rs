@@ -22,7 +22,7 @@ fn read_both(body: &[u8]) -> Option<usize> {
     let by_hand = read.ops.iter().filter(|slot| matches!(slot, Slot::Hot(_))).count();
     let ops = read.ops.into_iter().map(|slot| match slot {
         Slot::Hot(op) => v1::ClientOp { op: Some(op) },
-        Slot::Cold(slot) => slot,
+        Slot::Cold(slot) => *slot,
     });
     let read = v1::ClientFrame { seq: read.seq, ack: read.ack, ops: ops.collect() };
     assert_eq!(read, expected, "{body:02x?}");

@@ -184,7 +184,7 @@ pub struct Run {
     pub declaration: u32,
     pub args: Vec<RunArg>,
     pub actor: Option<ActorId>,
-    pub setup: Option<ActorSetup>,
+    pub setup: Option<Box<ActorSetup>>,
 }
 
 /// An argument as the worker gets it.
@@ -212,7 +212,7 @@ pub struct ActorSetup {
 pub enum Reply {
     Failure(Box<Failure>),
     Empty,
-    Actor(ActorInfo),
+    Actor(Box<ActorInfo>),
     Actors(Vec<ActorInfo>),
 }
 

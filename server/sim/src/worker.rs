@@ -30,7 +30,7 @@ struct Job {
     attempt: u32,
     token: u64,
     declaration: Arc<Declaration>,
-    setup: Option<ActorSetup>,
+    setup: Option<Box<ActorSetup>>,
     actor: Option<ActorId>,
     given: Vec<RunArg>,
     program: Program,

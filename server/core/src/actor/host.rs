@@ -75,14 +75,14 @@ impl Node {
         }
     }
 
-    pub(crate) fn actor_setup(&self, actor: ActorId) -> Option<ActorSetup> {
+    pub(crate) fn actor_setup(&self, actor: ActorId) -> Option<Box<ActorSetup>> {
         let hosted = self.hosted.get(&actor)?;
-        Some(ActorSetup {
+        Some(Box::new(ActorSetup {
             max_concurrency: hosted.spec.options.max_concurrency.max(1),
             asynchronous: hosted.spec.options.asynchronous,
             restarts: hosted.life.saturating_sub(1),
             name: hosted.spec.options.name.clone(),
-        })
+        }))
     }
 
     /// The worker has answered the creation.

@@ -85,7 +85,12 @@ impl Cluster {
         {
             self.mail(
                 from,
-                PeerMessage::Answer { session, number, reply: Reply::Actor(info), owners: Vec::new() },
+                PeerMessage::Answer {
+                    session,
+                    number,
+                    reply: Reply::Actor(Box::new(info)),
+                    owners: Vec::new(),
+                },
             );
         }
         if late {
@@ -108,7 +113,9 @@ impl Cluster {
         let failure = Failure::new(Code::ActorNameTaken, message).of_actor(holder);
         if let Some((session, number)) = reply {
             let (reply, owners) = match self.info(holder, true) {
-                Some(info) if spec.options.get_if_exists => (Reply::Actor(info), self.owner_of(holder)),
+                Some(info) if spec.options.get_if_exists => {
+                    (Reply::Actor(Box::new(info)), self.owner_of(holder))
+                }
                 _ => (Reply::Failure(Box::new(failure.clone())), Vec::new()),
             };
             self.mail(from, PeerMessage::Answer { session, number, reply, owners });
@@ -318,7 +325,7 @@ impl Cluster {
         let (reply, owners) = match self.names.get(&key).and_then(|id| self.info(*id, true)) {
             Some(info) => {
                 let owners = self.owner_of(info.actor);
-                (Reply::Actor(info), owners)
+                (Reply::Actor(Box::new(info)), owners)
             }
             None => {
                 let message = format!("No live actor has the name {:?} in the namespace {:?}.", key.1, key.0);

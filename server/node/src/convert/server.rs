@@ -78,7 +78,7 @@ pub(crate) fn reply(number: u64, reply: Reply) -> v1::Reply {
     let reply = match reply {
         Reply::Failure(failure) => Wired::Failure(failed(&failure)),
         Reply::Empty => Wired::Done(v1::Empty {}),
-        Reply::Actor(actor) => Wired::Actor(actor_out(actor)),
+        Reply::Actor(actor) => Wired::Actor(actor_out(*actor)),
         Reply::Actors(actors) => {
             Wired::Actors(v1::ActorList { actors: actors.into_iter().map(actor_out).collect() })
         }
