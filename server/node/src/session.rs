@@ -147,10 +147,13 @@ impl Session {
     /// Hands frames to the connection and flushes it.
     pub(crate) fn transmit(&mut self, now: Time, arenas: &Arenas) {
         let Some(link) = &self.link else { return };
-        while !link.is_full() {
-            match self.conversation.poll_transmit(now) {
-                Some(frame) => link.push(&frame),
-                None => break,
+        while !link.is_full()
+            && let Some(frame) = self.conversation.poll_transmit(now)
+        {
+            link.push(&frame);
+            if link.is_full() {
+                // If the connection takes all of it, nobody calls again for the rest.
+                link.flush(arenas);
             }
         }
         link.flush(arenas);
@@ -194,5 +197,77 @@ impl Hasher for InTurn {
 
     fn write_u64(&mut self, number: u64) {
         self.0 = number;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use thornback_session::{Accept, Knock, Limits};
+    use thornback_wire::Message;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn open(sender: mpsc::Sender<Bytes>) -> Session {
+        let hello = v1::Hello {
+            version_min: 1,
+            version_max: 1,
+            role: v1::Role::Driver.into(),
+            window_bytes: 64 << 20,
+            ..v1::Hello::default()
+        };
+        let op = v1::ClientOp { op: Some(v1::client_op::Op::Hello(Box::new(hello))) };
+        let frame = v1::ClientFrame { ops: vec![op], ..v1::ClientFrame::default() };
+        let knock = Knock::read(frame.encode_to_vec().into()).unwrap();
+        let accept = Accept {
+            session: [1; 16],
+            secret: [2; 16],
+            node: Bytes::new(),
+            job: Bytes::new(),
+            server: String::new(),
+            namespace: String::new(),
+            features: &[],
+            limits: Limits::default(),
+            queue_bytes_max: 64 << 20,
+        };
+        Session::new(Server::new(Time::ZERO, &knock, accept), Rc::new(Link::grpc(sender)), None)
+    }
+
+    /// Bytes that are too long for two of them to share a frame.
+    fn long() -> server_op::Op {
+        server_op::Op::Chunk(v1::Chunk { data: vec![0; 3 << 20].into(), ..v1::Chunk::default() })
+    }
+
+    #[test]
+    fn a_connection_that_takes_all_that_it_is_given_is_given_all() {
+        let (sender, mut receiver) = mpsc::channel(16);
+        let mut session = open(sender);
+        for _ in 0..4 {
+            session.conversation.send(long()).unwrap();
+        }
+        session.transmit(Time::ZERO, &Arenas::new().unwrap());
+        // Nobody would call again: the client has the credit, and the connection was never full.
+        assert_eq!(receiver.len(), 1 + 4, "the welcome, and what was to be sent");
+        assert!(receiver.try_recv().is_ok());
+    }
+
+    #[test]
+    fn a_connection_that_is_full_is_given_no_more_than_fills_the_queue() {
+        let (sender, mut receiver) = mpsc::channel(2);
+        let mut session = open(sender);
+        for _ in 0..4 {
+            session.conversation.send(long()).unwrap();
+        }
+        let arenas = Arenas::new().unwrap();
+        session.transmit(Time::ZERO, &arenas);
+        assert_eq!(receiver.len(), 2);
+        assert!(
+            session.conversation.queued_bytes() >= 6 << 20,
+            "one waits in the queue, the others where they count"
+        );
+        receiver.try_recv().unwrap();
+        session.transmit(Time::ZERO, &arenas);
+        assert_eq!(receiver.len(), 1, "nothing is tried before the connection says that there is room");
     }
 }
