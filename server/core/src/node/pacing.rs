@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use thornback_types::{Code, Failure, SessionId};
+use thornback_types::{Code, Failure, SessionId, Time};
 
 use crate::effect::{Credit, Effect};
 use crate::input::{Arg, ArgValue, Returns};
@@ -45,6 +45,9 @@ pub(crate) struct Pace {
     pub(crate) held: bool,
     /// Something of it has ended since the last look.
     moved: bool,
+    /// When it is looked at next while it is held.
+    look_at: Time,
+    look_armed: bool,
     /// What it may send ahead of the node, in bytes of frames.
     pub(crate) window: u64,
 }
@@ -133,20 +136,38 @@ impl Node {
         if let Some(session) = self.sessions.get_mut(&id) {
             session.pace.held = true;
             session.pace.moved = false;
+            session.pace.look_at = self.now + SPARE_EVERY;
             self.out.push(Effect::Pace { session: id, credit: Credit::Held });
-            self.at(self.now + SPARE_EVERY, Timer::Pace(id));
+            self.arm_look(id);
+        }
+    }
+
+    /// One timer for each driver, however often it is held back.
+    fn arm_look(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(&id).filter(|session| !session.pace.look_armed) {
+            session.pace.look_armed = true;
+            let at = session.pace.look_at;
+            self.at(at, Timer::Pace(id));
         }
     }
 
     /// A driver has been held back for a while.
     pub(crate) fn pace_overdue(&mut self, id: SessionId) {
         let share = self.share();
-        let Some(session) = self.sessions.get_mut(&id).filter(|session| session.pace.held) else { return };
-        let moved = std::mem::take(&mut session.pace.moved);
-        if !moved && session.pace.under_way <= share + share / 2 {
-            self.out.push(Effect::Pace { session: id, credit: Credit::Spared });
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let pace = &mut session.pace;
+        pace.look_armed = false;
+        if !pace.held {
+            return;
         }
-        self.at(self.now + SPARE_EVERY, Timer::Pace(id));
+        if self.now >= pace.look_at {
+            pace.look_at = self.now + SPARE_EVERY;
+            let moved = std::mem::take(&mut pace.moved);
+            if !moved && pace.under_way <= share + share / 2 {
+                self.out.push(Effect::Pace { session: id, credit: Credit::Spared });
+            }
+        }
+        self.arm_look(id);
     }
 
     /// What one driver may have under way.
