@@ -135,8 +135,8 @@ fn sixty_four_drivers_that_flood() {
             world.work();
         }
     }
-    // A task weighs 1.5 KiB or more; each driver was taken at its word once, before all had come, and overshoots by its window.
-    let bound = BACKLOG as u32 / 1536 + DRIVERS as u32 * (WINDOW + BATCH);
+    // A task weighs 768 bytes or more; each driver was taken at its word once, before all had come, and overshoots by its window.
+    let bound = BACKLOG as u32 / 768 + DRIVERS as u32 * (WINDOW + BATCH);
     assert!(most <= bound, "{most} tasks were under way, and {bound} is the bound");
     assert!(most > bound / 4, "nobody was ever held back: {most}");
     let done = || world.drivers.values().map(|driver| driver.done);
@@ -155,8 +155,8 @@ fn sixty_four_drivers_that_flood() {
 
 #[test]
 fn what_all_drivers_may_still_send_is_worth_half_the_budget() {
-    // A submission without arguments has 24 bytes in a frame and a record of 1.5 KiB.
-    const RECORDS_FOR_A_BYTE: u64 = 64;
+    // A submission without arguments has 24 bytes in a frame and a record of 768.
+    const RECORDS_FOR_A_BYTE: u64 = 32;
     const LEAST: u64 = 16 << 10;
     let config = Config::new(NodeId(Id([7; 16])), Resources::cpus(1));
     let budget = config.backlog_bytes;
