@@ -39,6 +39,10 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Wishes that one turn works off: a frame of some tens of kilobytes.
 const TURN_ITEMS_MAX: usize = 2048;
 
+/// As many wishes as are worth a frame at once, and how often they are looked at until there are that many.
+const GATHER_ITEMS_MAX: usize = 256;
+const GATHER_LOOKS_MAX: usize = 64;
+
 /// How long results may wait for more of them, while the worker goes on with its next task.
 const LAZY: Duration = Duration::from_millis(1);
 
@@ -170,7 +174,10 @@ impl Thread {
         loop {
             let more = self.work_off();
             // After a reconnection there is a hello to be sent, before anything is waited for.
-            if let Err(error) = self.transmit() {
+            if let Err(error) = self.transmit()
+                // A session that has ended is not taken up again, though its carrier still holds what it could not write.
+                && self.session.ended().is_none()
+            {
                 self.reconnect(error).await;
                 continue;
             }
@@ -236,18 +243,41 @@ impl Thread {
 
     /// Takes what the handles wished; but what was wished lazily only once it has waited long enough.
     fn take_items(&mut self) {
+        let now = Instant::now();
+        let waited = self.lazy_until.is_some_and(|until| now >= until);
         let mut outbox = lock(&self.shared.outbox);
-        if outbox.is_lazy() {
-            let now = Instant::now();
-            if now < *self.lazy_until.get_or_insert(now + LAZY) {
-                return;
-            }
+        if !waited && (outbox.is_lazy() || outbox.len() == 0 && self.lazy_until.is_some()) {
+            self.lazy_until.get_or_insert(now + LAZY);
+            return;
         }
         outbox.swap(&mut self.wishes);
+        // Where a worker has answered something, more follows, nearly always: so this thread looks of itself, and need not be told.
+        let expected = self.table.is_worker() && !self.wishes.items.is_empty();
+        self.lazy_until = expected.then(|| now + LAZY);
+        outbox.expect_lazy(expected);
         outbox.bury(self.table.graves());
         drop(outbox);
         self.table.graves().clear();
-        self.lazy_until = None;
+    }
+
+    /// The same where runs went to the executor.
+    fn expect_answers(&mut self) {
+        lock(&self.shared.outbox).expect_lazy(true);
+        self.lazy_until.get_or_insert_with(|| Instant::now() + LAZY);
+    }
+
+    /// Lets the handles go on for as long as they have more to say at once. The system likes to wake this thread on the processor of the one that rang, in the
+    /// middle of its loop; each of its wishes would then be a frame, and two switches of threads.
+    fn gather(&self) {
+        let mut before = 0;
+        for _ in 0..GATHER_LOOKS_MAX {
+            let waiting = self.shared.waiting_items();
+            if waiting <= before || waiting >= GATHER_ITEMS_MAX {
+                return;
+            }
+            before = waiting;
+            std::thread::yield_now();
+        }
     }
 
     fn transmit(&mut self) -> io::Result<()> {
@@ -293,7 +323,7 @@ impl Thread {
                 self.session.handle_timeout(now);
                 self.table.ring(Instant::now());
             }
-            () = shared.bell.notified(), if listen && !more => {}
+            () = shared.bell.notified(), if listen && !more => self.gather(),
             () = tokio::task::yield_now(), if more => {}
         }
         Ok(())
@@ -315,9 +345,15 @@ impl Thread {
                         self.table.handle(op, bytes, &mut self.descriptors, &mut self.session);
                     }
                 }
-                Ok(None) => return,
-                Err(error) => return self.session.violated(error.to_failure()),
+                Ok(None) => break,
+                Err(error) => {
+                    self.session.violated(error.to_failure());
+                    break;
+                }
             }
+        }
+        if self.table.deliver() {
+            self.expect_answers();
         }
     }
 

@@ -122,6 +122,11 @@ impl Outbox {
         self.lazy && !std::mem::replace(&mut self.nudged, true)
     }
 
+    /// Whether the thread looks of itself whether something waits for more.
+    pub(super) fn expect_lazy(&mut self, expected: bool) {
+        self.nudged = expected;
+    }
+
     /// Whether the thread has to be told that nothing more comes.
     pub(super) fn uncork(&mut self) -> bool {
         std::mem::take(&mut self.lazy)

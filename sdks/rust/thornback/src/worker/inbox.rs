@@ -118,18 +118,23 @@ impl Inbox {
         lock(&self.state).declarations.insert(declare.number, Arc::new(declared));
     }
 
-    pub(crate) fn run(&self, run: Run) {
+    /// Takes what came together. The executor is woken once, behind the last: woken by the first, it would run that one, find nothing more, and sleep
+    /// again, for each of them. `true` if there was something.
+    pub(crate) fn run(&self, runs: &mut Vec<Run>) -> bool {
+        if runs.is_empty() {
+            return false;
+        }
         let mut state = lock(&self.state);
-        let declared = state.declarations.get(&run.declaration).cloned().unwrap_or_else(|| {
-            let function = format!("declaration {}", run.declaration);
-            Arc::new(Declared { label: function.clone(), function, stream_window: 0, target: Target::Other })
-        });
         let was_empty = state.jobs.is_empty();
-        state.jobs.push_back(Job { run, declared });
+        for run in runs.drain(..) {
+            let declared = state.declared(run.declaration);
+            state.jobs.push_back(Job { run, declared });
+        }
         drop(state);
         if was_empty {
             self.waker.wake();
         }
+        true
     }
 
     /// Interrupts a call that runs; gives back one that waits, with the failure to answer.
@@ -219,6 +224,13 @@ impl Inbox {
 }
 
 impl State {
+    fn declared(&self, number: u32) -> Arc<Declared> {
+        self.declarations.get(&number).cloned().unwrap_or_else(|| {
+            let function = format!("declaration {number}");
+            Arc::new(Declared { label: function.clone(), function, stream_window: 0, target: Target::Other })
+        })
+    }
+
     /// A call that was begun and may not be over.
     fn begun(&self, task: TaskId, attempt: u32) -> Option<Arc<Scope>> {
         let current = self.current.as_ref().filter(|scope| scope.task == task);

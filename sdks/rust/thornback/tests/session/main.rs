@@ -251,6 +251,24 @@ fn a_session_that_is_gone_fails_what_waits() {
 }
 
 #[test]
+fn a_node_that_is_gone_is_the_end_also_for_one_who_was_writing_to_it() {
+    static LARGE: Task<(Bytes,), Ref<u8>> = Task::named("large");
+    let (mut peer, client) = Peer::welcomed();
+    // More than the connection takes at once, and less than the session may send.
+    let refs: Vec<_> = (0..60).map(|_| LARGE.submit(&client, Bytes::from(vec![7; 90 << 10]))).collect();
+    peer.frame();
+    // With its socket: there is nobody to come back to.
+    drop(peer);
+    let (sender, outcomes) = std::sync::mpsc::channel();
+    std::thread::spawn(move || refs.iter().try_for_each(|r| sender.send(get(r))));
+    for _ in 0..60 {
+        // A timeout of the client's own would need the thread that is to notice.
+        let outcome = outcomes.recv_timeout(Duration::from_secs(60)).expect("it is noticed");
+        assert!(outcome.as_ref().is_err_and(|error| error.is(Code::ConnectionLost)), "{outcome:?}");
+    }
+}
+
+#[test]
 fn another_session_instead_of_the_old_one_is_the_end_of_it() {
     let (mut peer, client) = Peer::welcomed();
     let waits = submit(&client, 1);

@@ -49,6 +49,8 @@ pub(super) struct Table {
     listener: Box<dyn Listener>,
     /// Where runs go, in a worker.
     inbox: Option<Arc<Inbox>>,
+    /// Runs that came and are not in the inbox yet.
+    runs: Vec<worker::Run>,
     objects: IdMap<Entry>,
     streams: IdMap<Weak<StreamSlot>>,
     fetches: IdMap<Fetch>,
@@ -101,6 +103,7 @@ impl Table {
             shared,
             listener,
             inbox,
+            runs: Vec::new(),
             objects: IdMap::default(),
             streams: IdMap::default(),
             fetches: IdMap::default(),
@@ -335,12 +338,20 @@ impl Table {
     ) {
         match op {
             Incoming::Completion(object, outcome) => self.completed(object.0, outcome, frame_bytes),
-            Incoming::Run(run) => {
-                if let Some(inbox) = &self.inbox {
-                    inbox.run(run);
-                }
-            }
+            Incoming::Run(run) => self.runs.push(run),
             Incoming::Other(op) => self.handle_other(op, frame_bytes, descriptors, session),
+        }
+    }
+
+    /// Everything that came has been handled: what is to be run goes to the executor. `true` if there was something.
+    pub(super) fn deliver(&mut self) -> bool {
+        match &self.inbox {
+            Some(inbox) => inbox.run(&mut self.runs),
+            // No node asks a driver to run anything.
+            None => {
+                self.runs.clear();
+                false
+            }
         }
     }
 
@@ -422,15 +433,13 @@ impl Table {
     }
 
     fn work(&mut self, op: server_op::Op, session: &mut Session) {
+        // Whatever this is about may be one of the runs that came before it.
+        self.deliver();
         let Some(inbox) = &self.inbox else { return };
         match op {
             server_op::Op::Declare(declare) => inbox.declare(*declare),
-            server_op::Op::Run(run) => {
-                // Without an id there is nobody to answer to.
-                if let Some(run) = worker::Run::of(run) {
-                    inbox.run(run);
-                }
-            }
+            // Without an id there is nobody to answer to.
+            server_op::Op::Run(run) => self.runs.extend(worker::Run::of(run)),
             server_op::Op::Resume(resume) => inbox.resume(&resume),
             server_op::Op::Interrupt(interrupt) => {
                 if let Some((run, failure)) = inbox.interrupt(&interrupt) {
