@@ -39,6 +39,8 @@ pub struct Config {
     pub exit_with_stdin: bool,
     /// The program's version, for `Welcome` and `Status`.
     pub version: &'static str,
+    /// Called on the node's thread once it had work and then none for a moment: what does not matter while there is work. It must not take long.
+    pub on_quiet: fn(),
 }
 
 /// Where a node listens.

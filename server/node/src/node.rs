@@ -22,7 +22,7 @@ use crate::arenas::Arenas;
 use crate::control::Waiting;
 use crate::convert::{self, Asked, Taken};
 use crate::link::Link;
-use crate::patience::Patience;
+use crate::patience::{Patience, Quiet};
 use crate::processes::Processes;
 use crate::run::Stopping;
 use crate::session::{Session, Sessions, from_wire_id, wire_id};
@@ -70,6 +70,7 @@ pub(crate) struct Node {
     timer_at: Option<Time>,
     timer_changed: Rc<Notify>,
     pub(crate) patience: Patience,
+    pub(crate) quiet: Quiet,
 }
 
 /// The operation that the core is taking, for `Effect::Refuse`.
@@ -134,6 +135,7 @@ impl Node {
                 timer_at: None,
                 timer_changed: Rc::new(Notify::new()),
                 patience: Patience::default(),
+                quiet: Quiet::default(),
             })
         })
     }
@@ -216,6 +218,10 @@ impl Node {
             }
         }
         self.settle();
+    }
+
+    pub(crate) fn has_become_quiet(&mut self) -> bool {
+        self.quiet.begins(self.now)
     }
 
     /// Tells every session that the node ends, and says how many those are.

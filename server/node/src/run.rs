@@ -104,7 +104,7 @@ async fn serve(
     guard(&stop, take_events(Rc::clone(&node), events, stop.clone()));
     guard(&stop, keep_time(Rc::clone(&node)));
     guard(&stop, patience::stay_awake(Rc::clone(&node)));
-    guard(&stop, look_around(Rc::clone(&node), config.worker_memory_limit));
+    guard(&stop, look_around(Rc::clone(&node), config.worker_memory_limit, config.on_quiet));
     if config.exit_with_stdin {
         watch_stdin(stop).map_err(Error::io("start the thread that watches standard input"))?;
     }
@@ -296,13 +296,16 @@ async fn keep_time(node: Rc<RefCell<Node>>) {
     }
 }
 
-async fn look_around(node: Rc<RefCell<Node>>, worker_memory_limit: Option<u64>) {
+async fn look_around(node: Rc<RefCell<Node>>, worker_memory_limit: Option<u64>, on_quiet: fn()) {
     let mut ticks = tokio::time::interval(LOOK_AROUND);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let mut node = node.borrow_mut();
         node.look_around();
+        if node.has_become_quiet() {
+            on_quiet();
+        }
         if node.processes.is_empty() {
             continue;
         }

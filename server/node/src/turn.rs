@@ -48,6 +48,7 @@ impl Node {
         buffer: &mut BytesMut,
     ) -> Next {
         self.look_at_clock();
+        self.quiet.came(self.now);
         let mut turn = Turn::default();
         let next = loop {
             if let next @ (Next::Close | Next::Again) = self.take_on(link, id, &mut turn) {
@@ -74,6 +75,7 @@ impl Node {
         frame: Option<Result<Bytes, grpc::FrameError>>,
     ) -> Next {
         self.look_at_clock();
+        self.quiet.came(self.now);
         match frame {
             Some(Ok(body)) => self.frame(link, id, body),
             Some(Err(error)) => self.violated(link, id, frame_failure(error, self.limits.frame_bytes)),

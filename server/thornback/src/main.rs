@@ -30,7 +30,6 @@ use flags::{Command, Flags};
 type Result<T = ()> = std::result::Result<T, String>;
 
 fn main() -> ExitCode {
-    allocator::keep_nothing_back();
     let flags = Flags::parse();
     let outcome = match flags.command {
         Command::Dev(dev) => node::run(&dev, &flags.telemetry),

@@ -12,7 +12,7 @@ use thornback_types::{Resources, UNITS_PER_WHOLE};
 
 use crate::flags::{Dev, Telemetry};
 use crate::ports::PortsFile;
-use crate::{Result, place, pools, telemetry};
+use crate::{Result, allocator, place, pools, telemetry};
 
 /// Runs a node until a signal, the end of standard input or a `Stop` request ends it.
 pub(crate) fn run(dev: &Dev, flags: &Telemetry) -> Result {
@@ -83,6 +83,7 @@ fn config(dev: &Dev) -> Result<Config> {
         environment: if dev.background { Environment::Minimal } else { Environment::Inherited },
         exit_with_stdin: dev.exit_with_stdin,
         version: env!("CARGO_PKG_VERSION"),
+        on_quiet: allocator::give_back,
     })
 }
 

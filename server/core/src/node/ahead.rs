@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// Work that is sent ahead to a worker, in time. More would not make it faster, and would be in the wrong place when another becomes free.
 const AHEAD: Duration = Duration::from_millis(2);
-const AHEAD_TASKS_MAX: u64 = 256;
+/// However short they are. The shortest take a worker a microsecond each, and while the node is at one turn of a driver, a worker with less runs dry.
+const AHEAD_TASKS_MAX: u64 = 1024;
 
 /// After so many first answers in a row one task more is sent, so that there is a second.
 const FIRSTS_MAX: u8 = 4;
@@ -104,7 +105,7 @@ mod tests {
         estimate.note(Heard::First(LONG));
         assert_eq!(estimate.ahead(), 200);
         estimate.note(Heard::First(SHORT / 2));
-        assert_eq!(estimate.ahead(), 256, "an early one says that it takes no longer");
+        assert_eq!(estimate.ahead(), 400, "an early one says that it takes no longer");
     }
 
     #[test]
