@@ -472,7 +472,7 @@ impl Node {
                 self.taking = Some(Taking { session: id, position, makes: op.makes() });
                 return self.feed(Input::Op { session: id, op });
             }
-            Taken::Wire(op) => op,
+            Taken::Wire(op) => *op,
         };
         self.taking = Some(Taking { session: id, position, makes: convert::makes(&op) });
         let request = if let client_op::Op::Request(request) = &op { Some(request.number) } else { None };

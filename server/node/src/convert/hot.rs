@@ -11,12 +11,11 @@ use thornback_wire::v1::client_op;
 
 /// What came in a frame.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "it lives from a frame to the core")]
 pub(crate) enum Taken {
     /// Ready for the core.
     Core(Op),
     /// To be converted, or refused.
-    Wire(client_op::Op),
+    Wire(Box<client_op::Op>),
 }
 
 impl Make for Taken {
@@ -52,7 +51,7 @@ impl Make for Taken {
     }
 
     fn other(op: client_op::Op) -> Taken {
-        Taken::Wire(op)
+        Taken::Wire(Box::new(op))
     }
 }
 
