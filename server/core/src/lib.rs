@@ -91,6 +91,13 @@ impl Core {
 
     /// Takes an input in and appends what is to be done. `now` never goes back.
     pub fn handle(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
+        self.take(now, input, effects);
+        self.conclude(now, effects);
+    }
+
+    /// The first half of [`Core::handle`], for one of many inputs that came at once: [`Core::conclude`] comes behind the last of them, and
+    /// before anything else is asked. What is due and who gets which task is then looked at once, and not for each.
+    pub fn take(&mut self, now: Time, input: Input, effects: &mut Vec<Effect>) {
         if self.node.is_given_up {
             return;
         }
@@ -101,11 +108,24 @@ impl Core {
             Input::Packet { from, packet } => self.receive(now, from, packet),
             input => self.node.handle(input),
         }
+        std::mem::swap(effects, &mut self.node.out);
+        if self.node.is_given_up {
+            // What it would still say, nobody would hear.
+            effects.push(Effect::GivenUp);
+        }
+    }
+
+    /// The second half.
+    pub fn conclude(&mut self, now: Time, effects: &mut Vec<Effect>) {
+        if self.node.is_given_up {
+            return;
+        }
+        self.node.set_now(now);
+        std::mem::swap(effects, &mut self.node.out);
         self.node.run_timers();
         self.settle(now);
         std::mem::swap(effects, &mut self.node.out);
         if self.node.is_given_up {
-            // What it would still say, nobody would hear.
             return effects.push(Effect::GivenUp);
         }
         if self.links.is_empty() {

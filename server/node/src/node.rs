@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use thornback_core::effect::Reply;
-use thornback_core::{Core, Effect, Input, Peer};
+use thornback_core::{Core, Effect, Input, Op, Peer};
 use thornback_session::{Accept, Event, Knock, Limits, Position, SendError, Server, refusal};
 use thornback_store::Spill;
 use thornback_transport::{Token, grpc};
@@ -325,8 +325,22 @@ impl Node {
 
     /// Hands an input to the core and carries out what it orders.
     pub(crate) fn feed(&mut self, input: Input) {
+        self.ask_core(|core, now, effects| core.handle(now, input, effects));
+    }
+
+    /// The same for one of many operations that came at once; [`Node::conclude`] comes behind the last.
+    fn feed_one(&mut self, session: SessionId, op: Op) {
+        self.ask_core(|core, now, effects| core.take(now, Input::Op { session, op }, effects));
+    }
+
+    /// The core decides what follows from the operations that it took.
+    pub(crate) fn conclude(&mut self) {
+        self.ask_core(Core::conclude);
+    }
+
+    fn ask_core(&mut self, ask: impl FnOnce(&mut Core, Time, &mut Vec<Effect>)) {
         let mut effects = std::mem::take(&mut self.effects);
-        self.core.handle(self.now, input, &mut effects);
+        ask(&mut self.core, self.now, &mut effects);
         for effect in effects.drain(..) {
             self.carry_out(effect);
         }
@@ -470,15 +484,18 @@ impl Node {
         let op = match op {
             Taken::Core(op) => {
                 self.taking = Some(Taking { session: id, position, makes: op.makes() });
-                return self.feed(Input::Op { session: id, op });
+                return self.feed_one(id, op);
             }
             Taken::Wire(op) => *op,
         };
         self.taking = Some(Taking { session: id, position, makes: convert::makes(&op) });
         let request = if let client_op::Op::Request(request) = &op { Some(request.number) } else { None };
         match (convert::op(op), request) {
-            (Ok(Asked::Core(op)), _) => self.feed(Input::Op { session: id, op }),
-            (Ok(asked), _) => self.answer(id, asked),
+            (Ok(Asked::Core(op)), _) => self.feed_one(id, op),
+            (Ok(asked), _) => {
+                self.conclude();
+                self.answer(id, asked)
+            }
             // Whoever asks waits for its reply.
             (Err(failure), Some(number)) => {
                 let reply = convert::reply(number, Reply::Failure(failure));

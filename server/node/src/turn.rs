@@ -104,6 +104,7 @@ impl Node {
                 turn.left -= 1;
                 self.take(id, position, op);
             }
+            self.conclude();
             if turn.left == 0
                 && let Some(session) = self.sessions.get_mut(&id)
             {
@@ -121,5 +122,6 @@ impl Node {
         for (position, op) in received.into_iter().flatten() {
             self.take(id, position, op);
         }
+        self.conclude();
     }
 }

@@ -215,9 +215,6 @@ impl Node {
             Input::Copied { object, from, result } => self.copied(object, from, result),
             Input::Packet { .. } | Input::Tick => {}
         }
-        if self.schedule_due {
-            self.schedule();
-        }
     }
 
     pub(crate) fn handle_peer(&mut self, from: NodeId, message: PeerMessage) {
