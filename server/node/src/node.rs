@@ -328,7 +328,7 @@ impl Node {
         self.ask_core(|core, now, effects| core.handle(now, input, effects));
     }
 
-    /// The same for one of many operations that came at once; [`Node::conclude`] comes behind the last.
+    /// The same for one of many plain operations that came at once; [`Node::conclude`] comes behind the last.
     fn feed_one(&mut self, session: SessionId, op: Op) {
         self.ask_core(|core, now, effects| core.take(now, Input::Op { session, op }, effects));
     }
@@ -488,14 +488,13 @@ impl Node {
             }
             Taken::Wire(op) => *op,
         };
+        // It may ask about what comes of those before it, and those behind it may build on what comes of it: the right to an actor, say.
+        self.conclude();
         self.taking = Some(Taking { session: id, position, makes: convert::makes(&op) });
         let request = if let client_op::Op::Request(request) = &op { Some(request.number) } else { None };
         match (convert::op(op), request) {
-            (Ok(Asked::Core(op)), _) => self.feed_one(id, op),
-            (Ok(asked), _) => {
-                self.conclude();
-                self.answer(id, asked)
-            }
+            (Ok(Asked::Core(op)), _) => self.feed(Input::Op { session: id, op }),
+            (Ok(asked), _) => self.answer(id, asked),
             // Whoever asks waits for its reply.
             (Err(failure), Some(number)) => {
                 let reply = convert::reply(number, Reply::Failure(failure));

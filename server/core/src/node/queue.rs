@@ -170,7 +170,7 @@ impl Node {
     /// Whether a task was sent.
     fn serve(&mut self, id: ClassId) -> bool {
         let (mut served, mut staged) = (false, false);
-        // More workers are asked for once: the queue is longest at first.
+        // More workers are asked for once, by the first task that finds none idle: the queue is longest then.
         let mut asked = false;
         while let Some(task) = self.classes.get(&id).and_then(|class| class.queue.front().copied()) {
             match self.args_near(task) {
@@ -185,8 +185,7 @@ impl Node {
                     continue;
                 }
             }
-            let Some(worker) = self.pick_worker(id, task, !asked) else { break };
-            asked = true;
+            let Some(worker) = self.pick_worker(id, task, &mut asked) else { break };
             self.pop_front(id);
             served = true;
             self.dispatch(task, worker);
@@ -235,7 +234,7 @@ impl Node {
     }
 
     /// The worker for the first task of a class, if there is one; `may_start` workers if there are too few.
-    fn pick_worker(&mut self, id: ClassId, task: TaskId, may_start: bool) -> Option<WorkerId> {
+    fn pick_worker(&mut self, id: ClassId, task: TaskId, asked: &mut bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
         let (pool, estimate) = (class.key.pool, class.estimate);
         let mut best: Option<(usize, WorkerId, WorkerState)> = None;
@@ -256,10 +255,11 @@ impl Node {
             }
         }
         let has_idle = self.pools.by_number.get(&pool).is_some_and(|pool| !pool.idle.is_empty());
-        if (has_idle || may_start)
-            && let Some(worker) = self.lease_idle(id)
-        {
-            return Some(worker);
+        if has_idle || !*asked {
+            if let Some(worker) = self.lease_idle(id) {
+                return Some(worker);
+            }
+            *asked = true;
         }
         let (running, worker, state) = best?;
         let ahead = estimate.ahead();
