@@ -233,7 +233,7 @@ impl Node {
         }
     }
 
-    /// The worker for the first task of a class, if there is one; `may_start` workers if there are too few.
+    /// The worker for the first task of a class, if there is one. Where none is idle, more are started, unless they were `asked` for already.
     fn pick_worker(&mut self, id: ClassId, task: TaskId, asked: &mut bool) -> Option<WorkerId> {
         let class = self.classes.get(&id)?;
         let (pool, estimate) = (class.key.pool, class.estimate);
