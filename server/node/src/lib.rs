@@ -25,6 +25,7 @@ mod link;
 mod node;
 mod patience;
 mod processes;
+mod quiet;
 mod repeats;
 mod run;
 mod session;

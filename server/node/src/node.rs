@@ -22,8 +22,9 @@ use crate::arenas::Arenas;
 use crate::control::Waiting;
 use crate::convert::{self, Asked, Taken};
 use crate::link::Link;
-use crate::patience::{Patience, Quiet};
+use crate::patience::Patience;
 use crate::processes::Processes;
+use crate::quiet::Quiet;
 use crate::run::Stopping;
 use crate::session::{Session, Sessions, from_wire_id, wire_id};
 

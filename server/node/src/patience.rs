@@ -24,28 +24,6 @@ const CLOSE: Duration = Duration::from_micros(200);
 /// Two looks further apart than this had somebody else on the processor between them.
 const CROWDED: Duration = Duration::from_micros(20);
 
-/// After so long without messages a node is quiet.
-const QUIET: Duration = Duration::from_millis(250);
-
-/// Tells, once each time, that messages have stopped coming.
-#[derive(Debug, Default)]
-pub(crate) struct Quiet {
-    // When the last message came, unless its being the last was told.
-    came: Option<Time>,
-}
-
-impl Quiet {
-    /// A message came.
-    pub(crate) fn came(&mut self, now: Time) {
-        self.came = Some(now);
-    }
-
-    /// Whether it has become quiet.
-    pub(crate) fn begins(&mut self, now: Time) -> bool {
-        self.came.take_if(|came| now.since(*came) >= QUIET).is_some()
-    }
-}
-
 /// Whether to wait awake. It knows times alone.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
@@ -118,18 +96,6 @@ mod tests {
     /// Looks every 5 µs from `from` on, and gives how often it was worth it.
     fn looks(patience: &mut Patience, from: u64) -> u64 {
         (0..1000).take_while(|n| patience.look(micros(from + 5 * n))).count() as u64
-    }
-
-    #[test]
-    fn quiet_is_told_once_each_time() {
-        let mut quiet = Quiet::default();
-        assert!(!quiet.begins(micros(900_000)), "nothing has come yet");
-        quiet.came(micros(1_000_000));
-        quiet.came(micros(1_200_000));
-        let told = [1_300_000, 1_449_999, 1_450_000, 1_700_000].map(|at| quiet.begins(micros(at)));
-        assert_eq!(told, [false, false, true, false]);
-        quiet.came(micros(2_000_000));
-        assert!(quiet.begins(micros(9_000_000)));
     }
 
     #[test]
