@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -175,6 +177,21 @@ def grant(amount: int) -> session_pb2.ServerOp:
     return session_pb2.ServerOp(credit=session_pb2.Credit(bytes=amount))
 
 
+@contextmanager
+def out_of_credit() -> Iterator[tuple[Peer, Any, list[Any]]]:
+    """A peer, a runtime whose keeper rests and whose credit is used up, and the refs of what used it up."""
+    peer = Peer(window_bytes=1000)
+    runtime = runtime_of(peer)
+    runtime.session.keeper.stop()
+    try:
+        refs = [runtime.put(b"x" * 2000)]
+        runtime.session.flush()
+        yield peer, runtime, refs
+    finally:
+        peer.cut()
+        runtime.close()
+
+
 class TestCredit:
     def test_sending_stops_without_credit_and_goes_on_with_it(self) -> None:
         peer = Peer(window_bytes=1000)
@@ -199,13 +216,8 @@ class TestCredit:
 
     def test_credit_that_comes_while_nobody_waits_for_it_yet_is_seen(self) -> None:
         """The keeper may read it after a thread found none and before that thread waits: no more need ever come."""
-        peer = Peer(window_bytes=1000)
-        runtime = runtime_of(peer)
-        session = runtime.session
-        session.keeper.stop()
-        try:
-            refs = [runtime.put(b"x" * 2000)]
-            session.flush()
+        with out_of_credit() as (peer, runtime, refs):
+            session = runtime.session
             refs.append(runtime.put("later"))
             send_ready, waited = session._send_ready, []
 
@@ -223,19 +235,11 @@ class TestCredit:
             assert waited, "the credit came in between"
             assert peer.op("put").object == refs[0].binary()
             assert peer.op("put").object == refs[1].binary()
-        finally:
-            peer.cut()
-            runtime.close()
 
     def test_a_thread_that_waits_for_credit_goes_on_with_the_window_of_a_new_connection(self) -> None:
         """What was granted on the connection before is no measure for the new one."""
-        peer = Peer(window_bytes=1000)
-        runtime = runtime_of(peer)
-        session = runtime.session
-        session.keeper.stop()
-        try:
-            refs = [runtime.put(b"x" * 2000)]
-            session.flush()
+        with out_of_credit() as (peer, runtime, refs):
+            session = runtime.session
             peer.frame()
             peer.say(grant(50_000), counted=False)
             session.poll()
@@ -249,9 +253,6 @@ class TestCredit:
             peer.wait_for_hello(2)
             assert peer.op("put").object == refs[2].binary()
             flushed()
-        finally:
-            peer.cut()
-            runtime.close()
 
     def test_credit_is_given_back_for_what_was_taken(self, peer: Peer, runtime: Any) -> None:
         ref = work.remote()
