@@ -24,8 +24,10 @@ class Busy:
         moved: Collection[int] = range(1000),
         led: bool = True,
         patient: bool = False,
+        single: Collection[int] = (),
     ) -> None:
         self.patient = patient
+        self.sent_at_once = single
         self.looks = self.moves = 0
         self.moved = moved
         self.left, self.came, self.led = left, came, led
@@ -38,6 +40,10 @@ class Busy:
         return self.looks in self.left
 
     sendable = pending
+
+    @property
+    def single(self) -> bool:
+        return self.looks in self.sent_at_once
 
     @property
     def position(self) -> tuple[int, int]:
@@ -95,6 +101,13 @@ def test_it_is_there_again_once_it_was_needed(monkeypatch: pytest.MonkeyPatch) -
     assert pauses(Busy(left={25}), 50, monkeypatch) == [0.001] * 20 + [0.005] * 5 + [0.001] * 20 + [0.005] * 5
     assert pauses(Busy(came={25}, led=False), 50, monkeypatch) == [0.001] * 20 + [0.005] * 5 + [0.001] * 20 + [0.005] * 5
     assert pauses(Busy(left=set(range(0, 100, 15))), 100, monkeypatch) == [0.001] * 100, "now and then is often enough"
+
+
+def test_it_rests_where_operations_are_sent_as_they_are_posted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pauses(Busy(single=range(100)), 30, monkeypatch) == [0.001] * 20 + [0.025] * 10
+    assert pauses(Busy(single=range(25, 28)), 30, monkeypatch) == [0.001] * 20 + [0.005] * 5 + [0.025] * 3 + [0.005] * 2
+    once = Busy(single=range(100), moved=range(1, 26))
+    assert pauses(once, 32, monkeypatch) == [0.001] * 20 + [0.025] * 9 + [ASLEEP] * 3, "and sleeps when nothing moves any more"
 
 
 def test_it_looks_in_vain_no_more_often_than_there_was_traffic_before(monkeypatch: pytest.MonkeyPatch) -> None:

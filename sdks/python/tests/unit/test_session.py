@@ -17,7 +17,7 @@ import thornback
 from tests.unit.peer import Peer, completion, in_thread, memory, runtime_of
 from thornback import _runtime
 from thornback._gen import control_pb2, failure_pb2, session_pb2
-from thornback._session import frames
+from thornback._session import frames, keeper
 
 
 @thornback.remote
@@ -49,6 +49,76 @@ def test_what_is_submitted_together_travels_together(peer: Peer, runtime: Any) -
 def test_what_is_submitted_leaves_without_anyone_waiting(peer: Peer, runtime: Any) -> None:
     ref = work.remote()
     assert peer.op("submit").task[:12] == ref.binary()[:12]
+
+
+class TestOneAtATime:
+    """A program that waits for each call before it makes another: nothing gathers, and nobody looks whether something lies about."""
+
+    def call(self, peer: Peer) -> None:
+        ref = work.remote()
+        result = in_thread(lambda: thornback.get(ref))
+        peer.op("submit")
+        peer.say(completion(ref.binary(), data=b"\x07"))
+        assert result() == 7
+
+    def into_the_habit(self, peer: Peer, runtime: Any) -> None:
+        while not runtime.session.single:
+            self.call(peer)
+
+    def until_the_keeper_rests(self, peer: Peer, runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(keeper, "_REST_S", 600.0)
+        while not runtime.session.keeper.resting:
+            self.call(peer)
+
+    def test_its_calls_leave_as_they_are_made(self, peer: Peer, runtime: Any) -> None:
+        runtime.session.keeper.stop()
+        self.into_the_habit(peer, runtime)
+        ref = work.remote()
+        assert peer.op("submit").task[:12] == ref.binary()[:12], "without a keeper, and before anybody waits"
+        work.remote()
+        assert runtime.session.pending, "of several they go together"
+        assert not runtime.session.single
+
+    def test_a_few_calls_are_no_habit(self, peer: Peer, runtime: Any) -> None:
+        runtime.session.keeper.stop()
+        for _ in range(10):
+            self.call(peer)
+        work.remote()
+        assert runtime.session.pending
+
+    def test_waiting_for_several_is_another_habit(self, peer: Peer, runtime: Any) -> None:
+        self.into_the_habit(peer, runtime)
+        refs = work.remote(), work.remote()
+        result = in_thread(lambda: thornback.get(list(refs)))
+        for ref in refs:
+            peer.op("submit")
+            peer.say(completion(ref.binary(), data=b"\x07"))
+        assert result() == [7, 7]
+        assert not runtime.session.single
+
+    def test_what_it_posts_without_waiting_leaves_though_the_keeper_rests(
+        self, peer: Peer, runtime: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.until_the_keeper_rests(peer, runtime, monkeypatch)
+        refs = [work.remote() for _ in range(3)]
+        assert [peer.op("submit").task[:12] for _ in refs] == [ref.binary()[:12] for ref in refs]
+
+    def test_a_task_that_got_its_cpu_back_says_so_though_the_keeper_rests(
+        self, peer: Peer, runtime: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.until_the_keeper_rests(peer, runtime, monkeypatch)
+        runtime.session.post_soon(frames.UNBLOCKED(frames.ID_1 + bytes(16)))
+        assert peer.op("unblocked").task == bytes(16)
+
+    def test_an_event_loop_that_begins_to_wait_is_told_though_the_keeper_rests(
+        self, peer: Peer, runtime: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.until_the_keeper_rests(peer, runtime, monkeypatch)
+        ref = work.remote()
+        future = ref.future()
+        peer.op("submit")
+        peer.say(completion(ref.binary(), data=b"\x07"))
+        assert future.result(timeout=30) == 7
 
 
 def test_a_wait_sends_what_is_posted_and_reads_the_answer(peer: Peer, runtime: Any) -> None:

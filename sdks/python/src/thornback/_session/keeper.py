@@ -1,15 +1,17 @@
 """The thread that does what nobody else is there to do: send what was posted, read what arrives while nobody waits.
 
-It must not cost anything while others do that themselves. So it has two moods:
+It must not cost anything while others do that themselves. So it has three moods:
 
 - *ticking*, while there is traffic: every millisecond it sends what has been lying about and, if nobody reads, reads what is there; every
   five while it has long found nothing of either, because those who post also wait (each tick takes the interpreter's lock, and often a
   processor, from somebody who waits awake: at a thousand a second one call in ten was twice as slow);
+- *resting*, while operations are sent as they are posted (:mod:`.habit`): then only what arrives while nobody waits is left to it, and
+  it looks every 25 milliseconds, or when the habit ends;
 - *asleep*, once it has looked in vain as often as there was traffic before, and at most twenty times: until it is woken, or bytes come
   that nobody reads (:mod:`.watch`). An actor that is called now and then does all by itself, and its keeper sleeps through it.
 
-Whoever posts an operation while it sleeps calls `wake`; who begins to read has its `watch` ignore what comes, and who ends to read while
-it sleeps calls `take_from_reader`.
+Whoever posts an operation while it sleeps or rests, and does not send it, calls `wake`; who begins to read has its `watch` ignore what
+comes, and who ends to read while it sleeps calls `take_from_reader`.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ _TICKS_BEFORE_SLEEP: Final = 20
 _LAZY_TICK_S: Final = 0.005
 _TICKS_BEFORE_LAZY: Final = 20
 _LAZY_TICKS_BEFORE_SLEEP: Final = 4
+_REST_S: Final = 0.025
+"""A tick of driver or worker took 50 µs and more from a call, so at 5 ms each it was 5 % of the time."""
 _SLEEP_S: Final = 0.25
 """Dropped refs and released buffers gather without waking anyone; they are sent at this pace while nothing else happens."""
 _LONG_SLEEP_S: Final = 2.0
@@ -44,6 +48,8 @@ class Keeper:
         """With `patient` it may sleep long while somebody reads, who has sent what there was."""
         self._patient = patient
         self.asleep = False
+        self.resting = False
+        """What is posted and not sent waits for long, unless it is woken."""
         self.prompt = 0
         """While above 0 somebody waits without reading (an event loop): the keeper sleeps and never ticks."""
         self._prompt_lock = threading.Lock()
@@ -58,7 +64,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Ends its sleep. Cheap to call twice, safe in any thread."""
-        self.asleep = False
+        self.asleep = self.resting = False
         self.watch.wake()
 
     def take_from_reader(self) -> None:
@@ -71,6 +77,8 @@ class Keeper:
         """Counts those who wait without reading, up or down."""
         with self._prompt_lock:
             self.prompt += change
+        if self.prompt and self.resting:
+            self.wake()
 
     def stop(self) -> None:
         """Ends the thread, and waits for it unless called from it."""
@@ -93,8 +101,11 @@ class Keeper:
         while not self._stopped and session.closed is None:
             lazy = needless >= _TICKS_BEFORE_LAZY
             if quiet < min(_LAZY_TICKS_BEFORE_SLEEP if lazy else _TICKS_BEFORE_SLEEP, busy) and not self.prompt:
-                time.sleep(_LAZY_TICK_S if lazy else _TICK_S)
                 woken = False
+                if lazy and session.single:
+                    woken = self._rest()
+                else:
+                    time.sleep(_LAZY_TICK_S if lazy else _TICK_S)
             else:
                 busy = 0
                 woken = self._sleep(sleep_s)
@@ -135,6 +146,14 @@ class Keeper:
                 elif silent_s > heartbeat_s and not pinged:
                     session.ping()
                     pinged = True
+
+    def _rest(self) -> bool:
+        """A long tick, unless somebody ends it. True if that was so."""
+        self.resting = True
+        # Whoever ends the habit looks at `resting` afterwards, so one of the two sees the other.
+        woken = not self._session.single or bool(self.prompt) or self.watch.sleep(_REST_S)
+        self.resting = False
+        return woken
 
     def _sleep(self, seconds: float) -> bool:
         """Sleeps until there is something to do. True if somebody asked for it."""

@@ -6,7 +6,8 @@ answer of a call arrives in the thread that wants it, without a switch between t
 waits, the keeper (:mod:`.keeper`) reads now and then.
 
 Operations are posted to a queue and sent together: when somebody starts to wait, when enough have come together, or by the keeper
-within about a millisecond (five, where it has long not been needed).
+within about a millisecond (five, where it has long not been needed). Where each is waited for anyway before there is another, it is
+sent as it is posted (:mod:`.habit`).
 
 A connection that is lost, or whose state an exception (Ctrl-C) left unknown, is opened again and the session resumed: what the
 node has not acknowledged is sent again, and what it sends again is recognised by its number.
@@ -31,6 +32,7 @@ from thornback._errors import Code
 from thornback._gen import failure_pb2, session_pb2
 from thornback._session import frames, hot
 from thornback._session.carrier import Carrier, CarrierLostError
+from thornback._session.habit import Habit
 from thornback._session.keeper import Keeper
 
 _BATCH_OPS: Final = 128
@@ -102,6 +104,7 @@ class Session:
         self._ops: deque[bytes] = deque()
         # The same for what travels in frames without a number.
         self._uncounted: deque[bytes] = deque()
+        self._habit = Habit()
         self._send_lock = threading.Lock()
         self._seq_out = 0
         self._unacknowledged: deque[tuple[int, bytes]] = deque()
@@ -147,13 +150,16 @@ class Session:
         ops.append(op)
         if len(ops) >= _BATCH_OPS or len(op) >= _BATCH_OP_BYTES:
             self.flush()
-        elif self._keeper.asleep:
+        elif self._habit.single and self._habit.post():
+            self.flush(block=False)
+        elif self._keeper.asleep or self._keeper.resting:
             self._keeper.wake()
 
     def post_soon(self, op: bytes) -> None:
         """Queues an operation that the keeper is to send soon, if nobody else does. Never sends by itself, as `post_quietly`."""
         self._ops.append(op)
-        if self._keeper.asleep:
+        self._habit.end()
+        if self._keeper.asleep or self._keeper.resting:
             self._keeper.wake()
 
     def post_quietly(self, op: bytes) -> None:
@@ -257,6 +263,7 @@ class Session:
 
         Raises `ConnectionLostError` when the session ends.
         """
+        self._habit.wait(len(self._ops))
         with self._send_lock:
             self._send_ready()
         me = threading.get_ident()
@@ -351,6 +358,11 @@ class Session:
         self._leader = threading.get_ident()
         if self._keeper.watch.alert:
             self._keeper.watch.ignore()
+
+    @property
+    def single(self) -> bool:
+        """Whether each operation is sent as it is posted."""
+        return self._habit.single
 
     @property
     def led(self) -> bool:

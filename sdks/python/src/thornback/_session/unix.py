@@ -110,6 +110,8 @@ class UnixCarrier:
         """
         end = now + _AWAKE_MAX
         looked = now
+        # What was sent right before cannot have been answered yet, and a look in vain takes three times as long as to offer the processor.
+        os.sched_yield()
         while not self._receive(_NO_WAIT):
             now = monotonic_ns()
             if now > end or now - looked > _CROWDED:
