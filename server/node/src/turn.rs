@@ -12,8 +12,11 @@ use thornback_wire::framing::Decoder;
 use crate::link::Link;
 use crate::node::{Node, frame_failure};
 
-/// Operations of one session that are taken in one turn: a few milliseconds' worth. A frame may hold thirty times as many.
-const TURN_OPS: usize = 2048;
+/// Operations of one session that are taken in one turn: a tenth of a millisecond's worth. A frame may hold hundreds of times as many.
+///
+/// What a turn gave rise to is sent at its end, so that whoever gets it begins while the rest is taken here. With 2048, all that was in flight went
+/// around in one lump, and each waited for it while the others worked; with 64, so many more sends and wake-ups cost more than that gained.
+const TURN_OPS: usize = 128;
 
 /// What a connection's task does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
