@@ -129,7 +129,7 @@ pub fn main(repo: &Repo, args: &Args) -> Result {
             println!("round {round} of {}: {noun}", args.rounds);
             let mut order = [(OURS, &bench.ours), (peer, peer_venv.as_ref().unwrap_or(&bench.ours))];
             if round % 2 == 0 {
-                // Who comes second finds pages of memory that the first has just given back, which matters where pages are fresh.
+                // What one leaves behind may help the other, such as pages of memory that were just given back.
                 order.reverse();
             }
             for (system, venv) in order {

@@ -249,7 +249,7 @@ def grant(amount: int) -> session_pb2.ServerOp:
 
 @contextmanager
 def out_of_credit() -> Iterator[tuple[Peer, Any, list[Any]]]:
-    """A peer, a runtime whose keeper rests and whose credit is used up, and the refs of what used it up."""
+    """A peer, a runtime whose keeper is stopped and whose credit is used up, and the refs of what used it up."""
     peer = Peer(window_bytes=1000)
     runtime = runtime_of(peer)
     runtime.session.keeper.stop()
